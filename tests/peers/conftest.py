@@ -1,0 +1,65 @@
+"""The real stacks that the tests talk to; see README.md beside this file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.peers import cxf_peer
+from tests.peers.cxf_peer import CxfClient, CxfServer
+
+_HERE = Path(__file__).parent
+_SWITCH = "ZEEP_SECURECONV_PEERS"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests below this folder, for ``-m "not peer"``."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker("peer")
+
+
+@pytest.fixture(scope="session")
+def cxf_jar(request: pytest.FixtureRequest) -> Path:
+    """The CXF peer, built if its sources changed; without a JDK skips, or fails where peers are required."""
+    switch = os.environ.get(_SWITCH) or "auto"
+    if switch not in {"auto", "required", "off"}:
+        pytest.fail(f"{_SWITCH} is {switch!r}, not one of auto, required, off", pytrace=False)
+    lack = f"switched off by {_SWITCH}" if switch == "off" else cxf_peer.missing()
+    if lack and switch == "required":
+        pytest.fail(f"the peers are required: {lack}", pytrace=False)
+    if lack:
+        pytest.skip(lack)
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        return cxf_peer.build(announce=print)
+
+
+@pytest.fixture(scope="session")
+def cxf_server(cxf_jar: Path, pki: Path) -> Iterator[Callable[..., CxfServer]]:
+    """Starts a CXF server with further options, for example ``cxf_server("--policies", folder)``.
+
+    A JVM is heavy: tests that want the same options share a server through a fixture of their own, which
+    stops it (it is a context manager). What is left over is stopped at the end of the session.
+    """
+    with ExitStack() as running:
+
+        def start(*arguments: str | Path) -> CxfServer:
+            return running.enter_context(CxfServer(cxf_jar, pki, *arguments))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def cxf(cxf_server: Callable[..., CxfServer]) -> CxfServer:
+    """The CXF server of the session, with all its built-in variants."""
+    return cxf_server()
+
+
+@pytest.fixture(scope="session")
+def cxf_client(cxf_jar: Path, pki: Path) -> CxfClient:
+    """Runs CXF's client against a service: ``cxf_client(wsdl=…, calls=10)["ok"]``."""
+    return CxfClient(cxf_jar, pki)

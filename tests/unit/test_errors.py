@@ -1,0 +1,163 @@
+"""The exceptions: what they derive from, what they carry, what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import zeep.exceptions
+from lxml import etree
+
+from zeep_secureconv import errors
+
+_WSC = "http://docs.oasis-open.org/ws-sx/ws-secureconversation/200512"
+
+_EXAMPLES = [
+    errors.SecureConversationError("It went wrong."),
+    errors.ConfigurationError("It went wrong."),
+    errors.PolicyError("It went wrong."),
+    errors.VerificationError("signature", "It went wrong."),
+    errors.LimitExceeded("depth", "It went wrong."),
+    errors.ContextExpired("It went wrong."),
+    errors.StoreError("It went wrong."),
+    errors.TokenFault("It went wrong."),
+    errors.UnsecuredFault("It went wrong."),
+]
+
+
+def _name(error: BaseException) -> str:
+    return type(error).__name__
+
+
+def test_examples_are_all() -> None:
+    """Every public exception of the module is among the examples that the tests below go through."""
+    public = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception) and not name.startswith("_")
+    }
+    assert {_name(error) for error in _EXAMPLES} == public
+
+
+@pytest.mark.parametrize("error", _EXAMPLES, ids=_name)
+def test_zeep_catches_it(error: errors.SecureConversationError) -> None:
+    """Code that catches zeep's Error catches every error of this library."""
+    assert isinstance(error, errors.SecureConversationError)
+    with pytest.raises(zeep.exceptions.Error):
+        raise error
+
+
+@pytest.mark.parametrize("error", _EXAMPLES, ids=_name)
+def test_message_comes_first(error: errors.SecureConversationError) -> None:
+    """Without circumstances and hint, the first line is the message and nothing else."""
+    assert error.message == "It went wrong."
+    assert str(error).splitlines()[0] == "It went wrong."
+
+
+@pytest.mark.parametrize("error", _EXAMPLES, ids=_name)
+def test_hint_and_circumstances_are_carried(error: errors.SecureConversationError) -> None:
+    """Every error can carry the hint, what was being done, the endpoint and the context."""
+    positional = [error.check] if isinstance(error, errors.VerificationError) else []
+    kind: Callable[..., errors.SecureConversationError] = type(error)
+    full = kind(
+        *positional,
+        "It went wrong.",
+        hint="Change it.",
+        doing="issuing a context",
+        endpoint="https://example.org/service",
+        context="urn:uuid:1",
+    )
+    assert (full.hint, full.doing) == ("Change it.", "issuing a context")
+    assert (full.endpoint, full.context) == ("https://example.org/service", "urn:uuid:1")
+    assert str(full).splitlines()[:2] == [
+        "It went wrong. (issuing a context, endpoint https://example.org/service, context urn:uuid:1)",
+        "Hint: Change it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "text"),
+    [
+        ({}, "No."),
+        ({"doing": "renewing"}, "No. (renewing)"),
+        ({"endpoint": "https://example.org/"}, "No. (endpoint https://example.org/)"),
+        ({"context": "urn:uuid:1"}, "No. (context urn:uuid:1)"),
+        ({"hint": "Try again."}, "No.\nHint: Try again."),
+        ({"doing": "renewing", "context": "urn:uuid:1"}, "No. (renewing, context urn:uuid:1)"),
+    ],
+)
+def test_text_names_what_is_known(circumstances: dict[str, str], text: str) -> None:
+    """The text names the circumstances that are known, and leaves no gap for those that are not."""
+    assert str(errors.SecureConversationError("No.", **circumstances)) == text
+
+
+def test_circumstances_are_filled_in_on_the_way_up() -> None:
+    """at() adds what the raiser did not know, keeps what it knew, and returns the same error."""
+    error = errors.ContextExpired("The context is over.", doing="calling echo")
+    assert error.at(doing="anything", endpoint="https://example.org/", context="urn:uuid:1") is error
+    assert error.doing == "calling echo"
+    assert error.endpoint == "https://example.org/"
+    assert error.context == "urn:uuid:1"
+    assert error.at(context="urn:uuid:2").context == "urn:uuid:1"
+
+
+def test_verification_error_is_zeeps_too() -> None:
+    """A message that is refused is a SignatureVerificationFailed for zeep, and names the check."""
+    error = errors.VerificationError("coverage", "The Body is not signed.")
+    assert isinstance(error, zeep.exceptions.SignatureVerificationFailed)
+    assert error.check == "coverage"
+
+
+def test_limit_is_a_failed_verification() -> None:
+    """A message beyond a limit is refused like any other message that fails a check."""
+    assert issubclass(errors.LimitExceeded, errors.VerificationError)
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.ConfigurationError, errors.PolicyError, errors.ContextExpired, errors.StoreError]
+)
+def test_local_errors_are_no_failed_verifications(kind: type[Exception]) -> None:
+    """What is wrong on this side is neither a failed verification nor a fault of the peer."""
+    assert not issubclass(kind, zeep.exceptions.SignatureVerificationFailed)
+    assert not issubclass(kind, zeep.exceptions.Fault)
+
+
+def test_policy_error_points_at_the_assertion() -> None:
+    """A PolicyError carries the assertion and where it stands."""
+    error = errors.PolicyError("Unknown.", assertion="{urn:x}Odd", position="line 14 of peer.wsdl")
+    assert (error.assertion, error.position) == ("{urn:x}Odd", "line 14 of peer.wsdl")
+
+
+@pytest.mark.parametrize("kind", [errors.TokenFault, errors.UnsecuredFault])
+def test_fault_is_zeeps_fault(kind: type[errors.TokenFault | errors.UnsecuredFault]) -> None:
+    """Code that catches zeep's Fault gets the parts of the fault where zeep has them."""
+    detail = etree.Element("detail")
+    with pytest.raises(zeep.exceptions.Fault) as caught:
+        raise kind("Gone.", code="{urn:x}Lost", actor="urn:actor", detail=detail, subcodes=["a"])
+    fault = caught.value
+    assert (fault.message, fault.code, fault.actor) == ("Gone.", "{urn:x}Lost", "urn:actor")
+    assert fault.detail is detail
+    assert fault.subcodes == ["a"]
+
+
+@pytest.mark.parametrize("kind", [errors.TokenFault, errors.UnsecuredFault])
+def test_fault_text_is_marked_until_verified(kind: type[errors.TokenFault | errors.UnsecuredFault]) -> None:
+    """The text of a fault is marked as unauthenticated, unless a signature of the context covered it."""
+    assert kind("Call this number.").verified is False
+    assert "unauthenticated" in str(kind("Call this number."))
+    assert "unauthenticated" in str(kind("Call this number.", hint="Issue anew."))
+    assert str(kind("Call this number.", verified=True)) == "Call this number."
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (f"{{{_WSC}}}BadContextToken", "BadContextToken"),
+        (f"{{{_WSC}}}RenewNeeded", "RenewNeeded"),
+        ("Server", "Server"),
+        (None, ""),
+    ],
+)
+def test_token_fault_has_a_name(code: str | None, name: str) -> None:
+    """The name of a token fault is the local name of its code."""
+    assert errors.TokenFault("Gone.", code=code).name == name

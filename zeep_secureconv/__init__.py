@@ -1,0 +1,62 @@
+"""WS-SecureConversation for zeep: call SOAP services that demand secure conversation, and serve them.
+
+    from zeep_secureconv import Identity, SecureConversation, Trust
+
+    with SecureConversation(
+        identity=Identity.from_pkcs12("client.p12", "changeit"),
+        trust=Trust.from_pem("ca.pem"),
+        peer="server.pem",
+    ) as sc:
+        client = sc.client("https://example.org/service?wsdl")
+        client.service.echo("hello")
+"""
+
+from __future__ import annotations
+
+import logging
+
+from .client.conversation import SecureConversation
+from .client.events import Event
+from .conversation.context import SecurityContext
+from .conversation.store.memory import MemoryStore
+from .errors import (
+    ConfigurationError,
+    ContextExpired,
+    LimitExceeded,
+    PolicyError,
+    SecureConversationError,
+    StoreError,
+    TokenFault,
+    TransportError,
+    UnsecuredFault,
+    VerificationError,
+)
+from .limits import Limits
+from .policy.model import Policy
+from .wss.certificates import Trust
+from .wss.keys import Identity
+
+__all__ = [
+    "ConfigurationError",
+    "ContextExpired",
+    "Event",
+    "Identity",
+    "LimitExceeded",
+    "Limits",
+    "MemoryStore",
+    "Policy",
+    "PolicyError",
+    "SecureConversation",
+    "SecureConversationError",
+    "SecurityContext",
+    "StoreError",
+    "TokenFault",
+    "TransportError",
+    "Trust",
+    "UnsecuredFault",
+    "VerificationError",
+]
+
+__version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,0 +1,21 @@
+"""The command line, ``zeep-secureconv``: an extra, since it needs click and rich."""
+
+from __future__ import annotations
+
+import sys
+
+_NEEDS = frozenset({"click", "rich"})
+
+
+def main() -> None:
+    """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage."""
+    try:
+        from .application import run  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        if error.name not in _NEEDS:
+            raise
+        sys.stderr.write(
+            f"The command line needs {error.name}, which is not installed: pip install zeep_secureconv[cli]\n"
+        )
+        sys.exit(2)
+    sys.exit(run(sys.argv[1:]))

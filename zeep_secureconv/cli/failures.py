@@ -1,0 +1,184 @@
+"""What went wrong, for people: every error that a user can cause, as type, message and hint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import requests.exceptions
+import zeep.exceptions
+
+from ..errors import SecureConversationError
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One error, without a traceback.
+
+    Args:
+        type: name of the exception's class.
+        message: what went wrong.
+        hint: what to change, or None.
+    """
+
+    type: str
+    message: str
+    hint: str | None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The ``error`` object of ``--json``."""
+        return {"type": self.type, "message": self.message, "hint": self.hint}
+
+
+class _Row(NamedTuple):
+    """How the exceptions of one class are told."""
+
+    exception: type[BaseException]
+    message: Callable[[Any], str]
+    hint: str | None
+
+
+def _own(error: SecureConversationError) -> str:
+    return str(error).removesuffix(f"\nHint: {error.hint}")
+
+
+def _fault(error: zeep.exceptions.Fault) -> str:
+    return f"The service answered with a fault: {error.message}"
+
+
+def _transport(error: zeep.exceptions.TransportError) -> str:
+    if error.status_code:
+        return f"The server answered with HTTP status {_status(error.status_code)} and no SOAP message"
+    return "The server answered with something that is no SOAP message"
+
+
+def _http(error: requests.exceptions.HTTPError) -> str:
+    response = error.response
+    if response is None:
+        return "The server answered with an HTTP error"
+    return f"{_address(response.url)} answered with HTTP status {_status(response.status_code)}"
+
+
+def _os(error: OSError) -> str:
+    reason = error.strerror or type(error).__name__
+    return f"{reason}: {error.filename}" if error.filename else reason
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _at(what: str) -> Callable[[requests.exceptions.RequestException], str]:
+    """A message that names the address and the reason of a request that had no answer."""
+
+    def message(error: requests.exceptions.RequestException) -> str:
+        address = _address(error.request.url) if error.request is not None else "the server"
+        return f"{what} {address}: {_reason(error)}"
+
+    return message
+
+
+#: The first row whose class fits is taken, so a class stands before its bases.
+_TABLE: tuple[_Row, ...] = (
+    _Row(SecureConversationError, _own, None),
+    _Row(
+        zeep.exceptions.Fault, _fault, "the call reached the operation; the fault is the operation's answer"
+    ),
+    _Row(
+        zeep.exceptions.XMLSyntaxError,
+        lambda _: "The document is not XML, so it is no WSDL",
+        "open the address in a browser: it must show XML; the address of a WSDL often ends with ?wsdl",
+    ),
+    _Row(
+        zeep.exceptions.TransportError,
+        _transport,
+        "check the address of the service; --endpoint URL gives another one than the WSDL",
+    ),
+    _Row(zeep.exceptions.ValidationError, _text, "compare the values with the operation's signature"),
+    _Row(zeep.exceptions.Error, _text, "check the WSDL"),
+    _Row(
+        requests.exceptions.SSLError,
+        _at("TLS failed with"),
+        "give the CA of the server with --tls-ca FILE; the certificate must be for the host in the address",
+    ),
+    _Row(
+        requests.exceptions.ProxyError,
+        _at("The proxy failed for"),
+        "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+    ),
+    _Row(
+        requests.exceptions.Timeout,
+        _at("No answer in time from"),
+        "check that the service is up, or wait longer with --timeout SECONDS",
+    ),
+    _Row(
+        requests.exceptions.ConnectionError,
+        _at("No connection to"),
+        "check host and port, and that the service is running",
+    ),
+    _Row(requests.exceptions.HTTPError, _http, "check the address of the WSDL"),
+    _Row(
+        requests.exceptions.TooManyRedirects,
+        _at("Too many redirects from"),
+        "give the address that they lead to",
+    ),
+    _Row(requests.exceptions.InvalidURL, _text, "write http://HOST:PORT/PATH"),
+    _Row(requests.exceptions.MissingSchema, _text, "write http://HOST:PORT/PATH"),
+    _Row(requests.exceptions.InvalidSchema, _text, "write http://HOST:PORT/PATH"),
+    _Row(
+        requests.exceptions.RequestException, _at("The request failed to"), "check the address of the service"
+    ),
+    _Row(FileNotFoundError, _os, "give the path of an existing file"),
+    _Row(PermissionError, _os, "give a path, or a port, that you have the rights for"),
+    _Row(IsADirectoryError, _os, "give the path of a file"),
+    _Row(OSError, _os, None),
+)
+
+#: What :func:`explain` explains; anything else is a defect of this program.
+EXPLAINED: tuple[type[BaseException], ...] = tuple(row.exception for row in _TABLE)
+
+
+def explain(error: BaseException) -> Failure:
+    """The failure that an exception of :data:`EXPLAINED` means."""
+    row = next(row for row in _TABLE if isinstance(error, row.exception))
+    hint = error.hint if isinstance(error, SecureConversationError) else row.hint
+    return Failure(type(error).__name__, printable(row.message(error)), hint)
+
+
+def printable(text: str) -> str:
+    """*text* on one line, without characters that would steer a terminal: some of it may come from a peer."""
+    return "".join(
+        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
+def _status(code: int) -> str:
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return str(code)
+
+
+def _address(url: str | None) -> str:
+    """A URL without user name, password and query."""
+    parts = urlsplit(url or "")
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system or OpenSSL said, from inside the exceptions of requests and urllib3."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        inner = waiting.pop(0)
+        if not isinstance(inner, BaseException) or id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        said = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None)
+        if said and not isinstance(inner, requests.exceptions.RequestException):
+            return str(said)
+        waiting += [getattr(inner, "reason", None), inner.__cause__, inner.__context__, *inner.args]
+    return type(error).__name__

@@ -1,0 +1,77 @@
+"""Posts messages of the trust service on the session of the client, never through zeep's logging ``post``."""
+
+from __future__ import annotations
+
+import requests
+
+from ..errors import TransportError, VerificationError
+from ..limits import Limits
+from ..soap.envelope import Soap, http_headers, parse, serialize
+
+Timeout = float | tuple[float | None, float | None] | None
+
+
+def post(
+    session: requests.Session, endpoint: str, soap: Soap, action: str, timeout: Timeout, limits: Limits
+) -> Soap:
+    """Send a message and parse the answer. Redirects are not followed.
+
+    Raises:
+        TransportError: when there is no answer, or none that is SOAP.
+        LimitExceeded: when the answer is too long.
+    """
+    try:
+        response = session.post(
+            endpoint,
+            data=serialize(soap.envelope),
+            headers=http_headers(soap.version, action),
+            timeout=timeout,
+            allow_redirects=False,
+        )
+    except requests.Timeout as error:
+        raise TransportError(
+            "The service did not answer in time", hint="raise the timeout of the transport", endpoint=endpoint
+        ) from error
+    except requests.exceptions.SSLError as error:
+        raise TransportError(
+            f"TLS to the service failed: {error}",
+            hint="let the session trust the server's certificate: session.verify = 'ca.pem'",
+            endpoint=endpoint,
+        ) from error
+    except requests.RequestException as error:
+        raise TransportError(
+            f"The service was not reached: {error.__class__.__name__}",
+            hint="check the address in the WSDL and whether the service runs",
+            endpoint=endpoint,
+        ) from error
+    return _read(response, endpoint, limits)
+
+
+def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
+    status = response.status_code
+    if response.is_redirect or 300 <= status < 400:
+        raise TransportError(
+            "The service redirects, and a secured message is for nobody else",
+            status_code=status,
+            hint="give the address that it redirects to as the endpoint, if you trust it",
+            endpoint=endpoint,
+        )
+    if not response.content:
+        raise TransportError(
+            f"The service answered with HTTP status {status} and nothing else",
+            status_code=status,
+            hint="check the address, and the log of the service",
+            endpoint=endpoint,
+        )
+    try:
+        return Soap.of(parse(response.content, limits))
+    except VerificationError as error:
+        if error.check not in ("xml", "envelope"):
+            raise
+        raise TransportError(
+            f"The service answered with HTTP status {status} and something that is no SOAP message "
+            f"({response.headers.get('Content-Type', 'no Content-Type')})",
+            status_code=status,
+            hint="check the address: a web page here means that it is not the service's",
+            endpoint=endpoint,
+        ) from error

@@ -1,0 +1,1 @@
+"""The life of a security context: asked for, issued, kept, given back."""

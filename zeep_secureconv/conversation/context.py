@@ -1,0 +1,156 @@
+"""A security context: its key, its parties and its age."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ..clock import Clock
+from ..errors import ConfigurationError, StoreError
+from ..wss.keys import ContextKey
+
+_MAGIC = b"zsc1"
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecurityContext:
+    """A security context shared by this process and one other party.
+
+    Args:
+        endpoint: URL of the service it is for.
+        created, expires: its lifetime as the issuer said it, aware UTC; None where it is not said.
+        dialect: name of the dialect it was negotiated in.
+        key: what messages are protected with.
+        renewable: whether the issuer allows renewal.
+        principal: on a service, whom it was issued to; None on a client.
+        policy: fingerprint of the policy it was issued under.
+        received: reading of the monotonic clock when this process got it; None when it came from a store.
+    """
+
+    endpoint: str
+    created: datetime | None
+    expires: datetime | None
+    dialect: str
+    key: ContextKey = field(repr=False)
+    renewable: bool = True
+    principal: str | None = None
+    policy: str = field(default="", repr=False)
+    received: float | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def identifier(self) -> str:
+        """wsc:Identifier, the name of the context."""
+        return self.key.identifier
+
+    @property
+    def instance(self) -> str | None:
+        """wsc:Instance, the name of its current key; None before the first renewal."""
+        return self.key.instance
+
+    def is_over(self, clock: Clock) -> bool:
+        """Whether its lifetime is over.
+
+        What this process received itself ages on the monotonic clock from receipt, so that neither skew between
+        the parties nor a jump of the wall clock shortens or lengthens it.
+        """
+        if self.expires is None:
+            return False
+        if self.received is not None and self.created is not None:
+            return clock.monotonic() - self.received >= (self.expires - self.created) / timedelta(seconds=1)
+        return clock.now() >= self.expires
+
+    def to_bytes(self, key: bytes) -> bytes:
+        """This context, encrypted and authenticated with AES-GCM.
+
+        Args:
+            key: 16, 24 or 32 secret bytes.
+        """
+        cipher, nonce = _cipher(key), secrets.token_bytes(_NONCE_BYTES)
+        return _MAGIC + nonce + cipher.encrypt(nonce, json.dumps(self._record()).encode(), _MAGIC)
+
+    @classmethod
+    def from_bytes(cls, key: bytes, data: bytes) -> SecurityContext:
+        """A context out of :meth:`to_bytes`.
+
+        Raises:
+            StoreError: when the key is another one, or the data was changed.
+        """
+        cipher, start = _cipher(key), len(_MAGIC) + _NONCE_BYTES
+        if not data.startswith(_MAGIC):
+            raise StoreError("These bytes are no stored security context", hint="give what to_bytes() returned")
+        try:
+            plain = cipher.decrypt(data[len(_MAGIC) : start], data[start:], _MAGIC)
+        except InvalidTag:
+            raise StoreError(
+                "The stored security context cannot be opened", hint="use the key that it was stored with"
+            ) from None
+        return cls._restore(json.loads(plain))
+
+    def _record(self) -> dict[str, Any]:
+        key = self.key
+        return {
+            "endpoint": self.endpoint,
+            "created": self.created.isoformat() if self.created else None,
+            "expires": self.expires.isoformat() if self.expires else None,
+            "dialect": self.dialect,
+            "renewable": self.renewable,
+            "principal": self.principal,
+            "policy": self.policy,
+            "identifier": key.identifier,
+            "instance": key.instance,
+            "wsc": key.wsc,
+            "secret": _text(key.secret),
+            "token": _text(key.token),
+            "attached": _text(key.attached),
+            "unattached": _text(key.unattached),
+        }
+
+    @classmethod
+    def _restore(cls, record: dict[str, Any]) -> SecurityContext:
+        return cls(
+            endpoint=record["endpoint"],
+            created=_time(record["created"]),
+            expires=_time(record["expires"]),
+            dialect=record["dialect"],
+            renewable=record["renewable"],
+            principal=record["principal"],
+            policy=record["policy"],
+            key=ContextKey(
+                identifier=record["identifier"],
+                instance=record["instance"],
+                wsc=record["wsc"],
+                secret=_octets(record["secret"]) or b"",
+                token=_octets(record["token"]) or b"",
+                attached=_octets(record["attached"]),
+                unattached=_octets(record["unattached"]),
+            ),
+        )
+
+
+def _cipher(key: bytes) -> AESGCM:
+    try:
+        return AESGCM(key)
+    except ValueError as error:
+        raise ConfigurationError(
+            "The key for stored contexts has the wrong length", hint="give 16, 24 or 32 random bytes"
+        ) from error
+
+
+def _text(octets: bytes | None) -> str | None:
+    return None if octets is None else base64.b64encode(octets).decode()
+
+
+def _octets(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,262 @@
+"""The client's side of a context's life, without any input or output.
+
+Each exchange has two halves: one makes a :class:`Exchange` whose message the caller sends, the other takes the
+answer. Between them the caller may wait, retry or give up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from ..environment import Environment
+from ..errors import VerificationError
+from ..policy.model import Direction, Policy
+from ..soap.addressing import address_request
+from ..soap.envelope import Soap, new_envelope
+from ..trust import (
+    ContextToken,
+    Dialect,
+    Entropy,
+    RequestSecurityToken,
+    RequestSecurityTokenResponse,
+    RequestType,
+    TokenReference,
+    context_key,
+    request_to_xml,
+    response_from_xml,
+)
+from ..names import sct_type
+from ..wss.keys import ContextKey, Keyring
+from ..wss.protect import Protected, protect
+from ..wss.reply import Reply, read_reply
+from .context import SecurityContext
+from .policies import ConversationPolicy
+
+_REMEMBERED_CONTEXTS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request to the trust service, ready to be sent.
+
+    Args:
+        endpoint: URL to send it to.
+        soap: the secured message.
+        action: wsa:Action.
+        kind: what it asks for.
+        response: the policy of the answer.
+        keyring: the keys that the answer may use.
+        protected: what was sent, for the checks of the answer.
+        request: what it says.
+        context: the context it is about, for Cancel.
+    """
+
+    endpoint: str
+    soap: Soap = field(repr=False)
+    action: str
+    kind: RequestType
+    policy: ConversationPolicy = field(repr=False)
+    response: Policy = field(repr=False)
+    keyring: Keyring = field(repr=False)
+    protected: Protected = field(repr=False)
+    request: RequestSecurityToken = field(repr=False)
+    context: SecurityContext | None = None
+
+
+class Initiator:
+    """Asks for contexts and gives them back.
+
+    Args:
+        environment: time, randomness and bounds.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[str, str | None], None] = OrderedDict()
+
+    def ask_issue(
+        self, endpoint: str, policy: ConversationPolicy, keyring: Keyring, dialect: Dialect
+    ) -> Exchange:
+        """A request for a new context (WS-SecureConversation 1.4, section 5), secured as the bootstrap policy says."""
+        size = dialect.key_size or policy.key_size
+        request = RequestSecurityToken(
+            wst=dialect.wst,
+            request_type=RequestType.ISSUE,
+            token_type=sct_type(dialect.wsc),
+            context=dialect.context_attribute,
+            applies_to=endpoint if dialect.applies_to else None,
+            entropy=Entropy(self._environment.random(size), f"{dialect.wst}/Nonce"),
+            key_size=size,
+            computed_key_algorithm=f"{dialect.wst}/CK/PSHA1",
+        )
+        return self._exchange(
+            endpoint, request, policy, keyring, dialect, policy.bootstrap, policy.bootstrap
+        )
+
+    def accept_issue(self, exchange: Exchange, reply: Soap, dialect: Dialect) -> Reply | SecurityContext:
+        """The context that an answer to :meth:`ask_issue` brings, or the fault it holds.
+
+        Raises:
+            VerificationError: when the answer, or what it says, is not acceptable.
+        """
+        checked = read_reply(
+            reply, exchange.response, exchange.keyring, self._environment, exchange.protected, None
+        )
+        if checked.fault is not None:
+            return checked
+        payload = checked.soap.payload
+        if payload is None:
+            raise VerificationError("trust-message", "The answer of the trust service is empty")
+        response = response_from_xml(payload, self._environment.limits)
+        return self._context(exchange, response, dialect)
+
+    def ask_cancel(
+        self,
+        context: SecurityContext,
+        policy: ConversationPolicy,
+        keyring: Keyring,
+        dialect: Dialect,
+    ) -> Exchange:
+        """A request to cancel *context* (WS-SecureConversation 1.4, section 6), secured by the context itself."""
+        request = RequestSecurityToken(
+            wst=dialect.wst,
+            request_type=RequestType.CANCEL,
+            # without TokenType CXF takes the token for one of the other generation
+            token_type=sct_type(dialect.wsc),
+            context=dialect.context_attribute,
+            applies_to=context.endpoint if dialect.applies_to else None,
+            target=_target(context, dialect),
+        )
+        ring = replace(keyring, context=context.key)
+        exchange = self._exchange(
+            context.endpoint, request, policy, ring, dialect, policy.cancel_request, policy.cancel_response
+        )
+        return replace(exchange, context=context)
+
+    def accept_cancel(self, exchange: Exchange, reply: Soap) -> bool:
+        """Whether the answer to :meth:`ask_cancel` says that the context is cancelled.
+
+        The answer is information only (WS-SecureConversation 1.4, section 6): whatever it says, the context is not
+        used any more.
+
+        Raises:
+            VerificationError: when the answer is not from the service.
+        """
+        checked = read_reply(
+            reply, exchange.response, exchange.keyring, self._environment, exchange.protected, None
+        )
+        if checked.fault is not None or checked.soap.payload is None:
+            return False
+        return response_from_xml(checked.soap.payload, self._environment.limits).cancelled
+
+    def _exchange(
+        self,
+        endpoint: str,
+        request: RequestSecurityToken,
+        policy: ConversationPolicy,
+        keyring: Keyring,
+        dialect: Dialect,
+        outward: Policy,
+        inward: Policy,
+    ) -> Exchange:
+        action = dialect.action(request.request_type, Direction.REQUEST)
+        assert action is not None
+        soap = new_envelope(policy.soap)
+        soap.body.append(request_to_xml(request, dialect))
+        message_id = address_request(
+            soap, wsa=policy.wsa, to=endpoint, action=action, random=self._environment.random
+        )
+        protected = protect(
+            soap, outward, keyring, self._environment, direction=Direction.REQUEST, message_id=message_id
+        )
+        return Exchange(
+            endpoint=endpoint,
+            soap=soap,
+            action=action,
+            kind=request.request_type,
+            policy=policy,
+            response=inward,
+            keyring=keyring,
+            protected=protected,
+            request=request,
+        )
+
+    def _context(
+        self, exchange: Exchange, response: RequestSecurityTokenResponse, dialect: Dialect
+    ) -> SecurityContext:
+        """The context that a verified response gives, if everything in it is what was asked for."""
+        request, policy = exchange.request, exchange.policy
+        token = response.token
+        if response.wst != request.wst or token is None or token.wsc != dialect.wsc:
+            raise VerificationError("trust-message", "The answer does not hold the token that was asked for")
+        if response.token_type not in (None, request.token_type):
+            raise VerificationError("trust-message", "The answer holds a token of another type")
+        self._check_lifetime(response)
+        secret = context_key(
+            request.entropy.secret if request.entropy else None,
+            response,
+            request.key_size or 0,
+            minimum=policy.key_size,
+            require_server_entropy=policy.requires_server_entropy,
+        )
+        self._hold(token)
+        lifetime = response.lifetime
+        return SecurityContext(
+            endpoint=exchange.endpoint,
+            created=lifetime.created if lifetime else None,
+            expires=lifetime.expires if lifetime else None,
+            dialect=dialect.name,
+            renewable=response.renewing is None or response.renewing.allow,
+            policy=policy.fingerprint(),
+            received=self._environment.clock.monotonic(),
+            key=ContextKey(
+                identifier=token.identifier,
+                instance=token.instance,
+                wsc=token.wsc,
+                secret=secret,
+                token=token.xml,
+                attached=_usable(response.attached, f"#{token.id}" if token.id else None),
+                unattached=_usable(response.unattached, token.identifier),
+            ),
+        )
+
+    def _check_lifetime(self, response: RequestSecurityTokenResponse) -> None:
+        lifetime = response.lifetime
+        if lifetime is None:
+            return
+        now, skew = self._environment.clock.now(), self._environment.clock_skew
+        created, expires = lifetime.created, lifetime.expires
+        if created is not None and created > now + skew:
+            raise VerificationError("lifetime", "The context is not valid yet", hint="set the clocks")
+        if expires is not None and (expires <= (created or now - skew) or expires - (created or now) < _SHORTEST):
+            raise VerificationError("lifetime", "The context is over before it begins", hint="set the clocks")
+
+    def _hold(self, token: ContextToken) -> None:
+        """Refuse a context that was held before: its key would be used under a name that means another one."""
+        name = (token.identifier, token.instance)
+        with self._lock:
+            if name in self._held:
+                raise VerificationError("context-reused", "The service gave a context that it had given before")
+            self._held[name] = None
+            while len(self._held) > _REMEMBERED_CONTEXTS:
+                self._held.popitem(last=False)
+
+
+_SHORTEST = timedelta(milliseconds=1)
+
+
+def _target(context: SecurityContext, dialect: Dialect) -> ContextToken | TokenReference:
+    """How a request names the context it is about."""
+    key = context.key
+    if dialect.target == "token":
+        return ContextToken(key.identifier, key.instance, None, key.wsc, key.token)
+    return TokenReference(key.identifier, sct_type(key.wsc), key.instance, xml=key.unattached)
+
+
+def _usable(reference: TokenReference | None, uri: str | None) -> bytes | None:
+    """The reference as it was received, if it names the token that came with it."""
+    return reference.xml if reference is not None and reference.uri == uri else None

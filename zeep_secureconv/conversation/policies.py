@@ -1,0 +1,146 @@
+"""The policies of trust messages, worked out from the policy of an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from ..errors import PolicyError
+from ..names import SOAP11, WSA_2005
+from ..policy.fingerprint import fingerprint
+from ..policy.model import (
+    DerivedKeys,
+    EndpointPolicy,
+    HeaderPart,
+    Parts,
+    Policy,
+    SecureConversationToken,
+    SymmetricBinding,
+)
+from ..trust import Dialect, dialect_for
+
+@dataclass(frozen=True, kw_only=True)
+class ConversationPolicy:
+    """What secure conversation with one endpoint looks like.
+
+    Args:
+        application: the policy whose binding is protected by the context.
+        token: its SecureConversationToken.
+        bootstrap: the policy of requests for the token and their answers.
+        cancel_request, cancel_response: policies of a Cancel and its answer.
+        soap: SOAP namespace.
+        wsa: namespace of WS-Addressing.
+    """
+
+    application: Policy
+    token: SecureConversationToken
+    bootstrap: Policy
+    cancel_request: Policy
+    cancel_response: Policy
+    soap: str
+    wsa: str
+
+    @property
+    def wst(self) -> str:
+        """Namespace of WS-Trust."""
+        return self.application.wst
+
+    @property
+    def key_size(self) -> int:
+        """Length of a context's key to ask for, and the least to accept, in bytes."""
+        assert self.application.binding is not None
+        return self.application.binding.algorithm_suite.minimum_key_length
+
+    @property
+    def requires_server_entropy(self) -> bool:
+        """Whether the issuer must add to the key."""
+        trust = self.application.trust
+        return trust is not None and trust.require_server_entropy
+
+    def fingerprint(self) -> str:
+        """The same for the same policy, so that contexts are not shared between different ones."""
+        return fingerprint(self.application, self.soap, self.wsa)
+
+
+def conversation_policy(policy: EndpointPolicy) -> ConversationPolicy:
+    """The secure conversation that an endpoint's policy asks for.
+
+    Raises:
+        PolicyError: when it asks for none, or says nothing of how a context is got.
+    """
+    application = next(
+        (
+            candidate
+            for candidate in (policy.endpoint, *(op.request for op in policy.operations.values()))
+            if candidate.conversation_token is not None
+        ),
+        None,
+    )
+    if application is None:
+        raise PolicyError(
+            "The policy does not ask for secure conversation",
+            hint="check that this is the right WSDL and port, or give policy= with a SecureConversationToken",
+        )
+    return _for_application(application, policy.soap or SOAP11)
+
+
+@lru_cache(maxsize=256)
+def _for_application(application: Policy, soap: str) -> ConversationPolicy:
+    token = application.conversation_token
+    assert token is not None
+    if token.bootstrap is None or token.bootstrap.binding is None:
+        raise PolicyError(
+            "The SecureConversationToken has no BootstrapPolicy, so there is no way to ask for a context",
+            hint="give policy= with the BootstrapPolicy that the service uses",
+        )
+    return ConversationPolicy(
+        application=application,
+        token=token,
+        bootstrap=_bootstrap(token.bootstrap, application),
+        cancel_request=_cancel(application, answer=False),
+        cancel_response=_cancel(application, answer=True),
+        soap=soap,
+        wsa=application.addressing or token.bootstrap.addressing or WSA_2005,
+    )
+
+
+def _bootstrap(bootstrap: Policy, application: Policy) -> Policy:
+    """The bootstrap with what no policy can waive: the answer's Body is signed, and secrets travel encrypted."""
+    return replace(
+        bootstrap,
+        signed=bootstrap.signed | Parts(body=True),
+        encrypted=bootstrap.encrypted | Parts(body=True),
+        wss=bootstrap.wss or application.wss,
+    )
+
+
+def _cancel(application: Policy, *, answer: bool) -> Policy:
+    """Cancel is secured by the context: Body, addressing and Timestamp signed, nothing encrypted.
+
+    CXF judges it so whatever the binding says, and Metro refuses an encrypted one. Answers come under the raw key
+    from CXF even where the policy asks for derived ones.
+    """
+    binding = application.binding
+    assert isinstance(binding, SymmetricBinding)
+    token = binding.signature_token
+    assert isinstance(token, SecureConversationToken)
+    if answer:
+        token = replace(token, derived_keys=DerivedKeys.ANY)
+    headers = () if answer else (HeaderPart(namespace=application.addressing or WSA_2005),)
+    return replace(
+        application,
+        binding=replace(
+            binding,
+            signature_token=token,
+            encryption_token=token,
+            encrypt_before_signing=False,
+            encrypt_signature=False,
+        ),
+        signed=Parts(body=True, headers=headers),
+        encrypted=Parts(),
+    )
+
+
+def dialect_of(policy: ConversationPolicy) -> Dialect:
+    """The dialect that a policy speaks when nobody chose another."""
+    return dialect_for(policy.wst)

@@ -1,0 +1,80 @@
+"""Contexts in the memory of one process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from ...clock import SYSTEM_CLOCK, Clock
+from ...errors import LimitExceeded
+from ..context import SecurityContext
+from . import RecordKey
+
+
+class MemoryStore:
+    """Keeps contexts in this process, up to a bound.
+
+    When it is full the expired ones make room; if all are alive, adding fails, so that a flood of bootstraps
+    cannot push out the contexts of others.
+
+    Args:
+        size: how many contexts it holds.
+        clock: tells what is expired.
+    """
+
+    def __init__(self, size: int = 100_000, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._size = size
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._records: OrderedDict[RecordKey, SecurityContext] = OrderedDict()
+
+    def get(self, key: RecordKey) -> SecurityContext | None:
+        """The context under *key*, or None."""
+        return self._records.get(key)
+
+    def add(self, key: RecordKey, context: SecurityContext) -> bool:
+        """Keep *context* under *key* if nothing is there; False if something is.
+
+        Raises:
+            LimitExceeded: check "contexts", when the store is full of living contexts.
+        """
+        with self._lock:
+            if key in self._records:
+                return False
+            if len(self._records) >= self._size:
+                self._make_room()
+            self._records[key] = context
+            return True
+
+    def replace(self, key: RecordKey, old: SecurityContext, new: SecurityContext) -> bool:
+        """Put *new* in the place of *old*; False if what is there is not *old*."""
+        with self._lock:
+            if not _same(self._records.get(key), old):
+                return False
+            self._records[key] = new
+            return True
+
+    def drop(self, key: RecordKey, context: SecurityContext) -> bool:
+        """Remove *context*; False if what is there is another one."""
+        with self._lock:
+            if not _same(self._records.get(key), context):
+                return False
+            del self._records[key]
+            return True
+
+    def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
+        """All records of a role."""
+        with self._lock:
+            records = list(self._records.items())
+        return iter([(key, context) for key, context in records if key[0] == role])
+
+    def _make_room(self) -> None:
+        for key in [key for key, context in self._records.items() if context.is_over(self._clock)]:
+            del self._records[key]
+        if len(self._records) >= self._size:
+            raise LimitExceeded("contexts", "The store of contexts is full")
+
+
+def _same(one: SecurityContext | None, other: SecurityContext) -> bool:
+    return one is not None and (one.identifier, one.instance) == (other.identifier, other.instance)

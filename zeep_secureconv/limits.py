@@ -1,0 +1,47 @@
+"""Bounds on everything that a peer controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds that are checked before work is spent on a message.
+
+    The defaults take every message that the known stacks send, with room to spare. WCF reads offsets up
+    to 64, labels up to 128 characters and nonces up to 128 bytes; WSE offsets up to 1024.
+
+    Args:
+        message_bytes: the largest message read from the network, in bytes.
+        header_elements: elements inside soap:Header.
+        depth: nesting of elements in a message.
+        signatures: ds:Signature elements in one message.
+        references: ds:Reference elements in one signature, and xenc:DataReference elements in one list.
+        tokens: security tokens in one header.
+        derived_keys: wsc:DerivedKeyToken elements in one message.
+        nonce_bytes: length of a derivation nonce.
+        label_chars: length of a derivation label.
+        derived_offset: largest offset into the derivation, in bytes.
+        derived_length: longest derived key, in bytes.
+        entropy_bytes: longest entropy or secret taken from a peer.
+        identifier_chars: longest identifier, MessageID or Instance.
+        contexts: contexts held by one in-memory store.
+        contexts_per_principal: contexts one principal may hold on a service.
+    """
+
+    message_bytes: int = 64 * 1024 * 1024
+    header_elements: int = 2_000
+    depth: int = 200
+    signatures: int = 8
+    references: int = 100
+    tokens: int = 30
+    derived_keys: int = 16
+    nonce_bytes: int = 128
+    label_chars: int = 128
+    derived_offset: int = 1_024
+    derived_length: int = 64
+    entropy_bytes: int = 256
+    identifier_chars: int = 1_024
+    contexts: int = 100_000
+    contexts_per_principal: int = 10_000

@@ -1,0 +1,317 @@
+"""What a message must look like: WS-SecurityPolicy as frozen values.
+
+Names are those of WS-SecurityPolicy 1.2 (OASIS ws-securitypolicy-1.2-spec-os); every generation is read into these
+same values. A :class:`Policy` is one alternative, complete for one message; an :class:`EndpointPolicy` holds the
+policies of all messages of an endpoint. All values are hashable, so what follows from a policy can be worked out
+once and kept.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Union
+
+from ..names import WSC_200512, WSC_2005, WST_200512, WST_2005
+from .suites import AlgorithmSuite
+
+
+class Include(enum.Enum):
+    """sp:IncludeToken: in which messages a token itself travels (WS-SecurityPolicy 1.2, 5.1.1)."""
+
+    NEVER = "Never"
+    ONCE = "Once"
+    ALWAYS_TO_RECIPIENT = "AlwaysToRecipient"
+    ALWAYS_TO_INITIATOR = "AlwaysToInitiator"
+    ALWAYS = "Always"
+
+    def in_message(self, direction: Direction) -> bool:
+        """Whether the token travels in messages of this direction."""
+        if direction is Direction.REQUEST:
+            return self in (Include.ONCE, Include.ALWAYS_TO_RECIPIENT, Include.ALWAYS)
+        return self in (Include.ALWAYS_TO_INITIATOR, Include.ALWAYS)
+
+
+class Direction(enum.Enum):
+    """Which way a message goes."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+class DerivedKeys(enum.Enum):
+    """How keys are made from a token (5.3: Require[Explicit|Implied]DerivedKeys).
+
+    ANY is in no policy that was read: it accepts the raw key and derived ones, for answers that stacks sign with
+    either (CXF and Metro answer a Cancel with the raw key where the policy asks for derived ones).
+    """
+
+    NONE = "none"
+    EXPLICIT = "explicit"
+    IMPLIED = "implied"
+    ANY = "any"
+
+
+class ReferenceStyle(enum.Enum):
+    """How a token that is not in the message is named."""
+
+    KEY_IDENTIFIER = "KeyIdentifier"
+    ISSUER_SERIAL = "IssuerSerial"
+    THUMBPRINT = "Thumbprint"
+    EXTERNAL_URI = "ExternalURI"
+    EMBEDDED_TOKEN = "EmbeddedToken"
+    ENCRYPTED_KEY = "EncryptedKey"
+
+
+class Layout(enum.Enum):
+    """sp:Layout (6.7)."""
+
+    STRICT = "Strict"
+    LAX = "Lax"
+    LAX_TIMESTAMP_FIRST = "LaxTsFirst"
+    LAX_TIMESTAMP_LAST = "LaxTsLast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class X509Token:
+    """sp:X509Token (5.4.3).
+
+    Args:
+        include: when the certificate travels as a BinarySecurityToken.
+        token_type: the local name of the demanded type, for example "WssX509V3Token10".
+        references: the styles demanded by Require…Reference; empty when the policy leaves it open.
+        derived_keys: how keys are made from the EncryptedKey it protects (symmetric bindings).
+    """
+
+    include: Include = Include.ALWAYS
+    token_type: str = "WssX509V3Token10"
+    references: frozenset[ReferenceStyle] = frozenset()
+    derived_keys: DerivedKeys = DerivedKeys.NONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecureConversationToken:
+    """sp:SecureConversationToken (5.4.7).
+
+    Args:
+        include: when the SecurityContextToken itself travels.
+        derived_keys: how message keys are made from the context's key.
+        require_external_uri_reference: refer by Identifier even where the token is in the message.
+        wsc: namespace of WS-SecureConversation that the policy asks for, or None when it leaves it open.
+        bootstrap: the policy of the RequestSecurityToken exchange; None when it is agreed out of band.
+        must_not_send_cancel, must_not_send_renew, must_not_send_amend: sp:MustNotSend….
+    """
+
+    include: Include = Include.ALWAYS_TO_RECIPIENT
+    derived_keys: DerivedKeys = DerivedKeys.NONE
+    require_external_uri_reference: bool = False
+    wsc: str | None = None
+    bootstrap: Policy | None = None
+    must_not_send_cancel: bool = False
+    must_not_send_renew: bool = False
+    must_not_send_amend: bool = False
+
+
+Token = Union[X509Token, SecureConversationToken]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeaderPart:
+    """A sp:Header of a parts assertion (4.1.1): one header, or all of a namespace when *name* is None."""
+
+    namespace: str
+    name: str | None = None
+
+    def matches(self, tag: str) -> bool:
+        """Whether a header block with this tag (Clark notation) is meant."""
+        namespace, _, local = tag[1:].rpartition("}") if tag[:1] == "{" else ("", "", tag)
+        return namespace == self.namespace and self.name in (None, local)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """sp:SignedParts, sp:EncryptedParts or sp:RequiredParts (4.1.1, 4.2.1, 4.3.2), merged over all scopes."""
+
+    body: bool = False
+    headers: tuple[HeaderPart, ...] = ()
+
+    def __or__(self, other: Parts) -> Parts:
+        extra = tuple(h for h in other.headers if h not in self.headers)
+        return Parts(body=self.body or other.body, headers=self.headers + extra)
+
+    def __bool__(self) -> bool:
+        return self.body or bool(self.headers)
+
+    def header(self, tag: str) -> bool:
+        """Whether the header block with this tag (Clark notation) is one of these parts."""
+        return any(part.matches(tag) for part in self.headers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SymmetricBinding:
+    """sp:SymmetricBinding (7.4). sp:ProtectionToken is both its signature and its encryption token."""
+
+    signature_token: Token | None
+    encryption_token: Token | None
+    algorithm_suite: AlgorithmSuite
+    layout: Layout = Layout.LAX
+    include_timestamp: bool = False
+    encrypt_before_signing: bool = False
+    encrypt_signature: bool = False
+    protect_tokens: bool = False
+    only_sign_entire_headers_and_body: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsymmetricBinding:
+    """sp:AsymmetricBinding (7.5). sp:InitiatorToken is both initiator tokens, likewise sp:RecipientToken."""
+
+    initiator_signature_token: X509Token | None
+    initiator_encryption_token: X509Token | None
+    recipient_signature_token: X509Token | None
+    recipient_encryption_token: X509Token | None
+    algorithm_suite: AlgorithmSuite
+    layout: Layout = Layout.LAX
+    include_timestamp: bool = False
+    encrypt_before_signing: bool = False
+    encrypt_signature: bool = False
+    protect_tokens: bool = False
+    only_sign_entire_headers_and_body: bool = False
+
+    def signature_token(self, direction: Direction) -> X509Token | None:
+        """The token that signs messages of this direction."""
+        if direction is Direction.REQUEST:
+            return self.initiator_signature_token
+        return self.recipient_signature_token
+
+    def encryption_token(self, direction: Direction) -> X509Token | None:
+        """The token that messages of this direction are encrypted to."""
+        if direction is Direction.REQUEST:
+            return self.recipient_encryption_token
+        return self.initiator_encryption_token
+
+
+Binding = Union[SymmetricBinding, AsymmetricBinding]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wss:
+    """sp:Wss10 or sp:Wss11 (8.1, 8.2): the reference styles that both sides can read, and options."""
+
+    version: str = "1.0"
+    references: frozenset[ReferenceStyle] = frozenset()
+    require_signature_confirmation: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrustOptions:
+    """sp:Trust10 or sp:Trust13 (9.1, 9.2)."""
+
+    wst: str = WST_200512
+    require_client_entropy: bool = False
+    require_server_entropy: bool = False
+    require_rstr_collection: bool = False
+    require_applies_to: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """One alternative, effective for one message.
+
+    Args:
+        binding: the security binding, or None where the policy secures nothing.
+        signed, encrypted, required: the parts, merged over all scopes.
+        wss: sp:Wss10 / sp:Wss11, or None.
+        trust: sp:Trust10 / sp:Trust13, or None.
+        addressing: namespace of WS-Addressing that the policy asks for, or None when it is silent.
+        source: where it was read, for messages to people.
+    """
+
+    binding: Binding | None = None
+    signed: Parts = Parts()
+    encrypted: Parts = Parts()
+    required: Parts = Parts()
+    wss: Wss | None = None
+    trust: TrustOptions | None = None
+    addressing: str | None = None
+    source: str = field(default="", compare=False)
+
+    @property
+    def conversation_token(self) -> SecureConversationToken | None:
+        """The SecureConversationToken that protects messages under this policy, if one does."""
+        binding = self.binding
+        if isinstance(binding, SymmetricBinding):
+            for token in (binding.signature_token, binding.encryption_token):
+                if isinstance(token, SecureConversationToken):
+                    return token
+        return None
+
+    @property
+    def wst(self) -> str:
+        """Namespace of WS-Trust: Trust13 in the outer policy gives 200512, Trust10 2005/02, neither 200512.
+
+        The Trust assertion inside the bootstrap is not consulted (as CXF 3.6 does).
+        """
+        if self.trust is not None:
+            return self.trust.wst
+        token = self.conversation_token
+        return WST_2005 if token is not None and token.wsc == WSC_2005 else WST_200512
+
+    @property
+    def wsc(self) -> str:
+        """Namespace of WS-SecureConversation for references and derived keys."""
+        return WSC_2005 if self.wst == WST_2005 else WSC_200512
+
+    def parts_of(self, other: Policy) -> Policy:
+        """This policy with the parts of *other* added: how message scopes join an endpoint's."""
+        return replace(
+            self,
+            signed=self.signed | other.signed,
+            encrypted=self.encrypted | other.encrypted,
+            required=self.required | other.required,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationPolicy:
+    """The effective policies of one operation.
+
+    Args:
+        name: the operation's local name.
+        actions: every value of wsa:Action or SOAPAction that names its input.
+        input_element: the QName (Clark notation) of the Body child of a request, or None for an empty Body.
+        has_output: False for one-way operations.
+        request, response: effective policies of input and output.
+        faults: effective policy of each declared fault, by the QName of its detail element.
+        fault: the policy of any other fault.
+    """
+
+    name: str
+    actions: frozenset[str]
+    input_element: str | None
+    has_output: bool
+    request: Policy
+    response: Policy
+    fault: Policy
+    faults: Mapping[str, Policy] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointPolicy:
+    """What an endpoint's messages must look like.
+
+    Args:
+        endpoint: the policy that holds for the whole endpoint; its binding carries the bootstrap.
+        operations: by operation name; empty when the source was a bare policy, which then holds for all.
+        soap: SOAP envelope namespace of the binding, or None when the source does not say.
+        address: the soap:address of the port, or None.
+        response_actions: wsa:Action of the output and fault messages by "operation:output" or
+            "operation:fault:NAME".
+    """
+
+    endpoint: Policy
+    operations: Mapping[str, OperationPolicy] = field(default_factory=dict, hash=False)
+    soap: str | None = None
+    address: str | None = None
+    response_actions: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -1,0 +1,133 @@
+"""What is cheroot's about the HTTP server; imported where a server is started, since cheroot is an extra."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import ssl
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from cheroot.errors import MaxSizeExceeded
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+from cheroot.wsgi import Server
+
+from ..limits import Limits
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+
+_THREADS = 10
+_HEADER_BYTES = 64 * 1024
+_KEPT_CONNECTIONS = 1_000
+_STOP_SECONDS = 2
+_BLOCK = 64 * 1024
+
+
+class CherootServer(Server):
+    """cheroot's server with bounds, TCP_NODELAY, and its log in Python's logging.
+
+    Args:
+        address: host and port to bind.
+        app: the WSGI application.
+        tls: serves https with this context.
+        limits: twice ``message_bytes`` bounds what a request may send.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], app: WSGIApplication, tls: ssl.SSLContext | None, limits: Limits
+    ) -> None:
+        super().__init__(
+            address,
+            _Reading(app),
+            numthreads=_THREADS,
+            request_queue_size=128,
+            shutdown_timeout=_STOP_SECONDS,
+        )
+        self.nodelay = True
+        self.max_request_header_size = _HEADER_BYTES
+        # The application answers what is too long for it; this bounds what the framing of chunks adds
+        self.max_request_body_size = 2 * limits.message_bytes
+        self.keep_alive_conn_limit = _KEPT_CONNECTIONS
+        if tls is not None:
+            self.ssl_adapter = _TlsAdapter(tls)
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """Log as cheroot asks."""
+        _log.log(level, "%s", msg, exc_info=traceback)
+
+
+class _TlsAdapter(BuiltinSSLAdapter):
+    """TLS by a context; cheroot's own constructor wants the names of files."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+        self._server_env: dict[str, str] = {}
+
+
+class _BodyBroken(ConnectionResetError):
+    """The body of a request is malformed, too long, or ends too early: the connection is of no more use."""
+
+    def __init__(self) -> None:
+        # cheroot closes the connection without an entry in its log on this number
+        super().__init__(errno.ECONNRESET, "the body of the request is broken")
+
+
+class _Reading:
+    """Gives an application chunked bodies that can be read to the end, and reads what it leaves of them."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body = _ChunkedBody(environ["wsgi.input"]) if environ.get("wsgi.input_terminated") else None
+        if body is not None:
+            environ["wsgi.input"] = io.BufferedReader(body, _BLOCK)
+        try:
+            response = self._app(environ, start_response)
+        except _BodyBroken:
+            start_response("400 Bad Request", [("Content-Length", "0"), ("Connection", "close")])
+            return
+        try:
+            yield from response
+        finally:
+            if hasattr(response, "close"):
+                response.close()
+            while body is not None and body.read(_BLOCK):
+                pass
+
+
+class _ChunkedBody(io.RawIOBase):
+    """A chunked body, read to its very end, the trailer included.
+
+    cheroot 11 leaves the trailer's CRLF unread and takes it for the beginning of the next request: a kept
+    connection would hold one of the threads until its time-out. Its ``read`` copies all that it has for every
+    chunk that comes, so it is asked for one block at a time.
+
+    Args:
+        chunks: cheroot's ChunkedRFile.
+    """
+
+    def __init__(self, chunks: Any) -> None:
+        self._chunks = chunks
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._ended:
+            return 0
+        try:
+            data = self._chunks.read(min(len(buffer), _BLOCK))
+            if not data:
+                self._ended = True
+                for _ in self._chunks.read_trailer_lines():
+                    pass
+        except (OSError, ValueError, MaxSizeExceeded) as error:
+            raise _BodyBroken from error
+        buffer[: len(data)] = data
+        return len(data)

@@ -1,0 +1,1 @@
+"""SOAP itself: envelopes by position, addressing headers, faults, and parsing without risk."""

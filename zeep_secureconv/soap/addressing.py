@@ -1,0 +1,126 @@
+"""WS-Addressing headers: made for requests and replies, read from messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from lxml import etree
+
+from ..clock import RandomBytes
+from ..errors import VerificationError
+from ..names import WSA_2004, WSA_2005
+from .envelope import Soap
+
+ANONYMOUS = {WSA_2005: f"{WSA_2005}/anonymous", WSA_2004: f"{WSA_2004}/role/anonymous"}
+FAULT_ACTION = {WSA_2005: f"{WSA_2005}/soap/fault", WSA_2004: f"{WSA_2004}/fault"}
+
+_PROPERTIES = ("To", "From", "Action", "MessageID", "RelatesTo", "ReplyTo", "FaultTo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addressing:
+    """The addressing headers of a message; text is stripped, absent ones are None.
+
+    Args:
+        wsa: the namespace they are in, or None when there are none.
+        elements: the header blocks they were read from, by local name, so that a caller can ask whether
+            each was signed.
+    """
+
+    wsa: str | None
+    to: str | None
+    action: str | None
+    message_id: str | None
+    relates_to: str | None
+    reply_to: str | None
+    fault_to: str | None
+    elements: dict[str, etree._Element]
+
+
+def new_message_id(random: RandomBytes) -> str:
+    """A fresh ``urn:uuid:`` MessageID."""
+    return UUID(bytes=random(16), version=4).urn
+
+
+def address_request(soap: Soap, *, wsa: str, to: str, action: str, random: RandomBytes) -> str:
+    """Give a request its addressing headers and return its MessageID.
+
+    Headers that are there already (from zeep's own addressing plugin, or the user) are kept, each once;
+    those of another addressing namespace are replaced, since a message with two generations means two things.
+    """
+    header = soap.need_header()
+    present: dict[str, etree._Element] = {}
+    for block in soap.blocks():
+        name = etree.QName(block)
+        if name.namespace not in ANONYMOUS or name.localname not in _PROPERTIES:
+            continue
+        if name.namespace == wsa and name.localname not in present:
+            present[name.localname] = block
+        else:
+            header.remove(block)
+    message_id = new_message_id(random)
+    for local, value in (("Action", action), ("MessageID", message_id), ("To", to)):
+        if local not in present:
+            present[local] = _append(header, wsa, local, value)
+    if "ReplyTo" not in present:
+        reply_to = _append(header, wsa, "ReplyTo", None)
+        address = etree.SubElement(reply_to, f"{{{wsa}}}Address")
+        address.text = ANONYMOUS[wsa]
+    return (present["MessageID"].text or "").strip()
+
+
+def address_reply(soap: Soap, *, wsa: str, action: str, relates_to: str | None, random: RandomBytes) -> str:
+    """Give a reply its addressing headers and return its MessageID."""
+    header = soap.need_header()
+    message_id = new_message_id(random)
+    _append(header, wsa, "Action", action)
+    _append(header, wsa, "MessageID", message_id)
+    _append(header, wsa, "To", ANONYMOUS[wsa])
+    if relates_to is not None:
+        _append(header, wsa, "RelatesTo", relates_to)
+    return message_id
+
+
+def read_addressing(soap: Soap) -> Addressing:
+    """The addressing headers of a message.
+
+    Raises:
+        VerificationError: check "addressing", when one appears twice or in two generations.
+    """
+    found: dict[str, etree._Element] = {}
+    generations = set()
+    for block in soap.blocks():
+        name = etree.QName(block)
+        if name.namespace in ANONYMOUS and name.localname in _PROPERTIES:
+            if name.localname in found:
+                raise VerificationError("addressing", f"The message has wsa:{name.localname} twice")
+            found[name.localname] = block
+            generations.add(name.namespace)
+    if len(generations) > 1:
+        raise VerificationError("addressing", "The message mixes two generations of WS-Addressing")
+    wsa = generations.pop() if generations else None
+    return Addressing(
+        wsa=wsa,
+        to=_text(found.get("To")),
+        action=_text(found.get("Action")),
+        message_id=_text(found.get("MessageID")),
+        relates_to=_text(found.get("RelatesTo")),
+        reply_to=_address(found.get("ReplyTo"), wsa),
+        fault_to=_address(found.get("FaultTo"), wsa),
+        elements=found,
+    )
+
+
+def _append(header: etree._Element, wsa: str, local: str, value: str | None) -> etree._Element:
+    block = etree.SubElement(header, f"{{{wsa}}}{local}", nsmap={"wsa": wsa})
+    block.text = value
+    return block
+
+
+def _text(block: etree._Element | None) -> str | None:
+    return None if block is None else (block.text or "").strip()
+
+
+def _address(block: etree._Element | None, wsa: str | None) -> str | None:
+    return None if block is None else _text(block.find(f"{{{wsa}}}Address"))

@@ -1,0 +1,247 @@
+"""X.509 certificates: names by which messages refer to them, and which ones are trusted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Union
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from ..errors import ConfigurationError, VerificationError
+
+Source = Union[str, Path, bytes]
+
+_ROLE_USAGES = {
+    "server": frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
+    "client": frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
+}
+
+
+def read_source(source: Source, what: str) -> bytes:
+    """The bytes of a file, or the bytes given.
+
+    Raises:
+        ConfigurationError: when the file cannot be read.
+    """
+    if isinstance(source, bytes):
+        return source
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The {what} cannot be read: {error.strerror}: {source}", hint="give the path of an existing file"
+        ) from error
+
+
+def load_certificates(source: Source, what: str = "certificate") -> list[x509.Certificate]:
+    """The certificates of a PEM file (one or more) or a DER file (one).
+
+    Raises:
+        ConfigurationError: when there is none.
+    """
+    data = read_source(source, what)
+    try:
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_certificates(data)
+        return [x509.load_der_x509_certificate(data)]
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The {what} is not an X.509 certificate in PEM or DER form",
+            hint="give a file that begins with -----BEGIN CERTIFICATE-----",
+        ) from error
+
+
+def same(one: x509.Certificate, other: x509.Certificate) -> bool:
+    """Whether two certificates are the same octets."""
+    return one.public_bytes(Encoding.DER) == other.public_bytes(Encoding.DER)
+
+
+def subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
+    """The SubjectKeyIdentifier extension, or None."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except (x509.ExtensionNotFound, ValueError):
+        return None
+
+
+def thumbprint(certificate: x509.Certificate) -> bytes:
+    """SHA-1 of the DER form (WSS 1.1, X.509 token profile)."""
+    return hashlib.sha1(certificate.public_bytes(Encoding.DER)).digest()
+
+
+def issuer_name(certificate: x509.Certificate) -> str:
+    """The issuer as ds:X509IssuerName writes it (RFC 4514)."""
+    return certificate.issuer.rfc4514_string()
+
+
+def is_issued_as(certificate: x509.Certificate, issuer: str, serial: str) -> bool:
+    """Whether ds:X509IssuerSerial means this certificate."""
+    if serial.strip() != str(certificate.serial_number):
+        return False
+    return _normal_name(issuer) == _normal_name(issuer_name(certificate))
+
+
+def _normal_name(text: str) -> tuple[str, ...]:
+    """A distinguished name without the differences that stacks have in writing it (order, case, spaces)."""
+    parts = (part.partition("=") for part in text.replace("\\,", "\0").split(","))
+    names = (
+        f"{_KEYWORDS.get(key.strip().upper(), key.strip().upper())}={' '.join(value.split()).casefold()}"
+        for key, _, value in parts
+    )
+    return tuple(sorted(names))
+
+
+#: Names that Java and OpenSSL write for what RFC 4514 writes as an OID.
+_KEYWORDS = {"EMAILADDRESS": "1.2.840.113549.1.9.1", "E": "1.2.840.113549.1.9.1", "S": "ST"}
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom to believe: anchors of certification paths, and single certificates ("pins").
+
+    Args:
+        anchors: certificates that may sign others; a path must end at one of them.
+        pins: certificates trusted as they are, while they are valid.
+    """
+
+    anchors: tuple[x509.Certificate, ...] = ()
+    pins: tuple[x509.Certificate, ...] = ()
+
+    @classmethod
+    def from_pem(cls, *sources: Source) -> Trust:
+        """Trust the certificates in PEM or DER files: CA:TRUE ones are anchors, any other is a pin.
+
+        Raises:
+            ConfigurationError: when a file cannot be read or holds no certificate.
+        """
+        return cls.of(cert for source in sources for cert in load_certificates(source, "trust file"))
+
+    @classmethod
+    def of(cls, certificates: Iterable[x509.Certificate]) -> Trust:
+        """Trust these certificates: CA:TRUE ones are anchors, any other is a pin."""
+        everything = tuple(certificates)
+        return cls(
+            anchors=tuple(c for c in everything if _is_ca(c)),
+            pins=tuple(c for c in everything if not _is_ca(c)),
+        )
+
+    def check(
+        self,
+        certificate: x509.Certificate,
+        *,
+        role: str,
+        now: datetime,
+        intermediates: Iterable[x509.Certificate] = (),
+    ) -> None:
+        """Check that *certificate* is trusted now.
+
+        A pin needs to be within its validity only. Any other certificate needs a path to an anchor (RFC 5280, by
+        ``cryptography``). Neither a SubjectAlternativeName nor an ExtendedKeyUsage is required, since WS-Security
+        certificates often have none; KeyUsage and ExtendedKeyUsage are obeyed where they are present.
+
+        Args:
+            role: "server" or "client": what the holder acts as.
+            now: aware UTC.
+
+        Raises:
+            VerificationError: check "certificate".
+        """
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise VerificationError(
+                "certificate",
+                f"The {role}'s certificate is not valid now: it is for {certificate.not_valid_before_utc:%Y-%m-%d} "
+                f"to {certificate.not_valid_after_utc:%Y-%m-%d}",
+                hint="renew the certificate, or set the clock",
+            )
+        if any(same(certificate, pin) for pin in self.pins):
+            return
+        if not self.anchors:
+            raise VerificationError("certificate", f"The {role}'s certificate is none of those pinned in trust")
+        builder = (
+            verification.PolicyBuilder()
+            .store(verification.Store(list(self.anchors)))
+            .time(now)
+            .extension_policies(ca_policy=_CA_POLICY, ee_policy=_end_entity_policy(role))
+        )
+        try:
+            builder.build_client_verifier().verify(certificate, list(intermediates))
+        except verification.VerificationError as error:
+            raise VerificationError(
+                "certificate",
+                f"The {role}'s certificate is not trusted: {error}",
+                hint="add its CA, or the certificate itself as a pin, to trust=",
+            ) from error
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def _check_ca(
+    _policy: verification.Policy, _certificate: x509.Certificate, constraints: x509.BasicConstraints
+) -> None:
+    if not constraints.ca:
+        raise ValueError("an issuer in the path is no CA")
+
+
+def _check_ca_usage(
+    _policy: verification.Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None
+) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("an issuer in the path may not sign certificates")
+
+
+_CA_POLICY = (
+    verification.ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, _check_ca)
+    .may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, _check_ca_usage)
+)
+
+
+def _end_entity_policy(role: str) -> verification.ExtensionPolicy:
+    def check_usage(
+        _policy: verification.Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None
+    ) -> None:
+        if usage is not None and not (usage.digital_signature or usage.content_commitment or usage.key_encipherment):
+            raise ValueError("its KeyUsage allows neither signatures nor encryption of keys")
+
+    def check_extended(
+        _policy: verification.Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+    ) -> None:
+        if usage is not None and not _ROLE_USAGES[role] & set(usage):
+            raise ValueError(f"its ExtendedKeyUsage does not allow the role of a {role}")
+
+    return (
+        verification.ExtensionPolicy.permit_all()
+        .may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, check_usage)
+        .may_be_present(x509.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, check_extended)
+    )
+
+
+def may_sign(certificate: x509.Certificate) -> bool:
+    """Whether KeyUsage, where present, allows signatures over messages."""
+    usage = _key_usage(certificate)
+    return usage is None or usage.digital_signature or usage.content_commitment
+
+
+def may_encrypt(certificate: x509.Certificate) -> bool:
+    """Whether KeyUsage, where present, allows the encryption of keys."""
+    usage = _key_usage(certificate)
+    return usage is None or usage.key_encipherment
+
+
+def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return None

@@ -1,0 +1,119 @@
+"""XML Encryption: ciphers and key transport by their URIs. No XML here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Callable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher as _Cipher
+from cryptography.hazmat.primitives.ciphers import algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ..clock import RandomBytes
+from ..errors import VerificationError
+from ..policy import suites
+
+
+def decryption_failed() -> VerificationError:
+    """The one error for whatever goes wrong in decryption, so that nobody can tell the reasons apart."""
+    return VerificationError("decryption", "The message could not be decrypted")
+
+
+@dataclass(frozen=True)
+class _BlockCipher:
+    """A cipher of XML Encryption 1.1, section 5.2 in CBC mode: IV first, last octet tells the padding."""
+
+    algorithm: Callable[[bytes], Any]
+    key_length: int
+    block: int
+
+    def encrypt(self, key: bytes, plaintext: bytes, random: RandomBytes) -> bytes:
+        iv = random(self.block)
+        count = self.block - len(plaintext) % self.block
+        encryptor = _Cipher(self.algorithm(key), modes.CBC(iv)).encryptor()
+        return iv + encryptor.update(plaintext + bytes([count]) * count) + encryptor.finalize()
+
+    def decrypt(self, key: bytes, data: bytes) -> bytes:
+        if len(data) < 2 * self.block or len(data) % self.block:
+            raise decryption_failed()
+        decryptor = _Cipher(self.algorithm(key), modes.CBC(data[: self.block])).decryptor()
+        padded = decryptor.update(memoryview(data)[self.block :]) + decryptor.finalize()
+        # only the last octet means anything: WSS4J and WCF fill the others at random
+        count = padded[-1]
+        if not 1 <= count <= self.block:
+            raise decryption_failed()
+        return padded[:-count]
+
+
+@dataclass(frozen=True)
+class _Gcm:
+    """AES-GCM of XML Encryption 1.1, section 5.2.4: a 96-bit IV first, a 128-bit tag last."""
+
+    key_length: int
+
+    def encrypt(self, key: bytes, plaintext: bytes, random: RandomBytes) -> bytes:
+        iv = random(12)
+        return iv + AESGCM(key).encrypt(iv, plaintext, None)
+
+    def decrypt(self, key: bytes, data: bytes) -> bytes:
+        if len(data) < 28:
+            raise decryption_failed()
+        try:
+            return AESGCM(key).decrypt(data[:12], data[12:], None)
+        except InvalidTag:
+            raise decryption_failed() from None
+
+
+_CIPHERS: dict[str, _BlockCipher | _Gcm] = {
+    suites.TRIPLEDES_CBC: _BlockCipher(TripleDES, 24, 8),
+    suites.AES128_CBC: _BlockCipher(algorithms.AES, 16, 16),
+    suites.AES192_CBC: _BlockCipher(algorithms.AES, 24, 16),
+    suites.AES256_CBC: _BlockCipher(algorithms.AES, 32, 16),
+    suites.AES128_GCM: _Gcm(16),
+    suites.AES192_GCM: _Gcm(24),
+    suites.AES256_GCM: _Gcm(32),
+}
+
+_OAEP_SHA1 = partial(padding.OAEP, mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
+_PADDINGS: dict[str, Callable[[], padding.AsymmetricPadding]] = {
+    suites.RSA_15: padding.PKCS1v15,
+    suites.RSA_OAEP_MGF1P: _OAEP_SHA1,
+}
+
+
+def key_length(algorithm: str) -> int:
+    """The key length in bytes of a data encryption algorithm."""
+    return _CIPHERS[algorithm].key_length
+
+
+def encrypt(algorithm: str, key: bytes, plaintext: bytes, random: RandomBytes) -> bytes:
+    """Encrypt octets: the content of a CipherValue before base64."""
+    return _CIPHERS[algorithm].encrypt(key, plaintext, random)
+
+
+def decrypt(algorithm: str, key: bytes, data: bytes) -> bytes:
+    """Decrypt the octets of a CipherValue.
+
+    Raises:
+        VerificationError: check "decryption", whatever the reason.
+    """
+    cipher = _CIPHERS[algorithm]
+    if len(key) != cipher.key_length:
+        raise decryption_failed()
+    return cipher.decrypt(key, data)
+
+
+def wrap_key(algorithm: str, public_key: RSAPublicKey, key: bytes) -> bytes:
+    """Encrypt a content key to an RSA key: the CipherValue of an EncryptedKey."""
+    return public_key.encrypt(key, _PADDINGS[algorithm]())
+
+
+def padding_of(algorithm: str) -> padding.AsymmetricPadding:
+    """The RSA padding of a key transport algorithm."""
+    return _PADDINGS[algorithm]()

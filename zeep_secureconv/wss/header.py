@@ -1,0 +1,79 @@
+"""The wsse:Security header of a received message, found by position and bounded, and the ids in a message."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from ..errors import LimitExceeded, VerificationError
+from ..limits import Limits
+from ..names import DS, SOAP12, WSC_2005, WSC_200512, WSSE, WSU, XENC
+from ..soap.envelope import Soap
+
+_WITH_ID = etree.XPath(
+    "descendant-or-self::*[@wsu:Id] | descendant-or-self::ds:*[@Id] | descendant-or-self::xenc:*[@Id]",
+    namespaces={"wsu": WSU, "ds": DS, "xenc": XENC},
+)
+_COUNT = etree.XPath("count(descendant::*)")
+_WSU_ID = f"{{{WSU}}}Id"
+_CRYPTO = (f"{{{DS}}}", f"{{{XENC}}}")
+
+SIGNATURE = f"{{{DS}}}Signature"
+TIMESTAMP = f"{{{WSU}}}Timestamp"
+ENCRYPTED_KEY = f"{{{XENC}}}EncryptedKey"
+ENCRYPTED_DATA = f"{{{XENC}}}EncryptedData"
+REFERENCE_LIST = f"{{{XENC}}}ReferenceList"
+BINARY_TOKEN = f"{{{WSSE}}}BinarySecurityToken"
+CONTEXT_TOKENS = frozenset(f"{{{wsc}}}SecurityContextToken" for wsc in (WSC_2005, WSC_200512))
+DERIVED_KEYS = frozenset(f"{{{wsc}}}DerivedKeyToken" for wsc in (WSC_2005, WSC_200512))
+#: What counts against Limits.tokens.
+_TOKENS = frozenset({BINARY_TOKEN, ENCRYPTED_KEY}) | CONTEXT_TOKENS
+
+
+def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
+    """The wsse:Security header meant for us, or None.
+
+    Raises:
+        VerificationError: check "security-header", when there are two.
+        LimitExceeded: check "header-size", when it has more tokens, keys or signatures than allowed.
+    """
+    if soap.header is None:
+        return None
+    if _COUNT(soap.header) > limits.header_elements:
+        raise LimitExceeded("header-size", "The header has too many elements")
+    role = "role" if soap.version == SOAP12 else "actor"
+    found = [
+        block
+        for block in soap.blocks()
+        if block.tag == f"{{{WSSE}}}Security" and not block.get(f"{{{soap.version}}}{role}")
+    ]
+    if len(found) > 1:
+        raise VerificationError("security-header", "The message has two wsse:Security headers")
+    if not found:
+        return None
+    tags = [child.tag for child in found[0]]
+    for kind, most in (
+        (frozenset({SIGNATURE}), limits.signatures),
+        (DERIVED_KEYS, limits.derived_keys),
+        (_TOKENS, limits.tokens),
+    ):
+        if sum(tag in kind for tag in tags) > most:
+            raise LimitExceeded("header-size", "The wsse:Security header has too many tokens, keys or signatures")
+    return found[0]
+
+
+def index_ids(ids: dict[str, etree._Element], element: etree._Element) -> None:
+    """Add the ids in a subtree to *ids*.
+
+    An id is a wsu:Id anywhere, or an Id of XML Signature and XML Encryption elements. An application's own Id
+    attributes are none: no reference of ours may find them.
+
+    Raises:
+        VerificationError: check "duplicate-id", when one stands twice.
+    """
+    for found in _WITH_ID(element):
+        names = [found.get(_WSU_ID)]
+        if str(found.tag).startswith(_CRYPTO):
+            names.append(found.get("Id"))
+        for name in names:
+            if name is not None and ids.setdefault(name, found) is not found:
+                raise VerificationError("duplicate-id", "An id stands twice in the message")

@@ -1,0 +1,83 @@
+"""What a client does with an answer: the reply it waits for, or a fault, and what proves each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..environment import Environment
+from ..errors import VerificationError
+from ..policy.model import Direction, Parts, Policy
+from ..soap.envelope import Soap
+from ..soap.faults import Fault, read_fault
+from .header import find_security
+from .keys import Keyring
+from .protect import Protected
+from .seen import SeenSignatures
+from .unprotect import Verified, unprotect
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A checked answer.
+
+    Args:
+        soap: the message in the clear.
+        verified: what it proved, or None for an unsecured fault.
+        fault: the fault it holds, or None.
+        proven: whether the fault was signed, with our RelatesTo, by the context that the request used.
+    """
+
+    soap: Soap
+    verified: Verified | None
+    fault: Fault | None = None
+    proven: bool = False
+
+
+def read_reply(
+    soap: Soap,
+    policy: Policy,
+    keyring: Keyring,
+    environment: Environment,
+    request: Protected,
+    seen: SeenSignatures | None,
+) -> Reply:
+    """Check an answer to *request*.
+
+    A fault may come with less security than the policy asks, since the stacks send it so: CXF's declared faults
+    have nothing but a signed Timestamp, and where security itself fails no stack can sign. Such a fault is read
+    and never proves anything. Only a Body whose single child is soap:Fault gets this leave.
+
+    Args:
+        policy: the effective policy of the answer.
+        keyring: must allow the context of the request alone.
+        request: what was sent.
+        seen: memory of signature values of this conversation.
+
+    Raises:
+        VerificationError: when the answer is not what the policy and the request demand.
+    """
+    if soap.is_fault():
+        if find_security(soap, environment.limits) is None:
+            return Reply(soap=soap, verified=None, fault=read_fault(soap))
+        policy = replace(policy, signed=Parts(), encrypted=Parts())
+    verified = unprotect(
+        soap,
+        policy,
+        keyring,
+        environment,
+        direction=Direction.RESPONSE,
+        seen=seen,
+        sent=request.signature_values,
+    )
+    answers = _answers(verified, request)
+    if verified.soap.is_fault():
+        relates_to = verified.addressing.elements.get("RelatesTo")
+        proven = answers and verified.is_signed(verified.soap.body) and verified.is_signed(relates_to)
+        return Reply(soap=verified.soap, verified=verified, fault=read_fault(verified.soap), proven=proven)
+    if not answers:
+        raise VerificationError("relates-to", "The answer does not relate to our request")
+    return Reply(soap=verified.soap, verified=verified)
+
+
+def _answers(verified: Verified, request: Protected) -> bool:
+    return request.message_id is None or verified.addressing.relates_to == request.message_id

@@ -1,0 +1,197 @@
+"""Security tokens in a header: SecurityContextToken, DerivedKeyToken, BinarySecurityToken, Timestamp."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+from cryptography import x509
+from lxml import etree
+
+from ..errors import LimitExceeded, VerificationError
+from ..limits import Limits
+from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_V3
+from . import base64
+from .references import TokenReference, read_reference
+
+_ID = f"{{{WSU}}}Id"
+_DERIVATIONS = frozenset(f"{wsc}/dk/p_sha1" for wsc in (WSC_2005, WSC_200512))
+_DATETIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedKeyToken:
+    """wsc:DerivedKeyToken (WS-SecureConversation 1.4, section 7).
+
+    Args:
+        source: the token it is derived from.
+        offset, length: in bytes; *length* defaults to 32.
+        label: None for the default label.
+    """
+
+    source: TokenReference
+    offset: int
+    length: int
+    label: str | None
+    nonce: bytes
+
+
+def read_derived_key(element: etree._Element, limits: Limits) -> DerivedKeyToken:
+    """The DerivedKeyToken that *element* holds.
+
+    Raises:
+        VerificationError: check "derived-key", when it is malformed or asks for what is not supported.
+        LimitExceeded: check "derived-key", when a value is out of bounds.
+    """
+    wsc = etree.QName(element).namespace
+    children: dict[str, etree._Element] = {}
+    for child in element:
+        if not isinstance(child.tag, str):
+            continue
+        name = etree.QName(child)
+        if name.localname in children or name.namespace not in (wsc, WSSE):
+            raise _derived_key_error("has a child that is unknown or stands twice")
+        children[name.localname] = child
+    unknown = children.keys() - {"SecurityTokenReference", "Offset", "Length", "Label", "Nonce", "Generation"}
+    if unknown:
+        # Properties would rename what the key is derived from; no stack sends them
+        raise _derived_key_error("has children that are not supported")
+    algorithm = element.get("Algorithm") or element.get(f"{{{wsc}}}Algorithm")
+    if algorithm is not None and algorithm not in _DERIVATIONS:
+        raise _derived_key_error("asks for another derivation than P_SHA1")
+    length = _number(children.get("Length"), 32, limits.derived_length)
+    offset = _number(children.get("Offset"), 0, limits.derived_offset)
+    if "Generation" in children:
+        if "Offset" in children:
+            raise _derived_key_error("has both Generation and Offset")
+        offset = _number(children["Generation"], 0, limits.derived_offset) * length
+        if offset > limits.derived_offset:
+            raise LimitExceeded("derived-key", "A DerivedKeyToken's Generation is out of bounds")
+    label = (children["Label"].text or "") if "Label" in children else ""
+    if len(label) > limits.label_chars:
+        raise LimitExceeded("derived-key", "A DerivedKeyToken's Label is too long")
+    try:
+        nonce = base64.decode((children["Nonce"].text or "") if "Nonce" in children else "")
+    except ValueError:
+        raise _derived_key_error("has a Nonce that is not base64") from None
+    if not 0 < len(nonce) <= limits.nonce_bytes:
+        raise LimitExceeded("derived-key", "A DerivedKeyToken's Nonce is missing or too long")
+    return DerivedKeyToken(
+        source=read_reference(children.get("SecurityTokenReference")),
+        offset=offset,
+        length=length,
+        label=label or None,
+        nonce=nonce,
+    )
+
+
+def _number(element: etree._Element | None, default: int, maximum: int) -> int:
+    if element is None:
+        return default
+    text = (element.text or "").strip()
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise _derived_key_error("has a number that is none")
+    if int(text) > maximum:
+        raise LimitExceeded("derived-key", "A DerivedKeyToken's number is out of bounds")
+    return int(text)
+
+
+def _derived_key_error(what: str) -> VerificationError:
+    return VerificationError("derived-key", f"A DerivedKeyToken {what}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextTokenName:
+    """What a wsc:SecurityContextToken in a header says: which context, and which instance of it."""
+
+    identifier: str
+    instance: str | None
+
+
+def read_context_token(element: etree._Element, limits: Limits) -> ContextTokenName:
+    """The name that a wsc:SecurityContextToken holds.
+
+    Raises:
+        VerificationError: check "context-token", when Identifier is missing, or it or Instance stands twice.
+    """
+    wsc = etree.QName(element).namespace
+    identifiers = element.findall(f"{{{wsc}}}Identifier")
+    instances = element.findall(f"{{{wsc}}}Instance")
+    if len(identifiers) != 1 or len(instances) > 1:
+        raise VerificationError("context-token", "A SecurityContextToken does not name one context")
+    identifier = (identifiers[0].text or "").strip()
+    instance = (instances[0].text or "").strip() if instances else None
+    if not 0 < len(identifier) <= limits.identifier_chars or len(instance or "") > limits.identifier_chars:
+        raise LimitExceeded("context-token", "A SecurityContextToken's Identifier is missing or too long")
+    return ContextTokenName(identifier=identifier, instance=instance)
+
+
+def read_certificate(element: etree._Element) -> x509.Certificate:
+    """The certificate in a wsse:BinarySecurityToken.
+
+    Raises:
+        VerificationError: check "token", when it is no X.509 v3 certificate.
+    """
+    if element.get("ValueType") == X509_V3 and element.get("EncodingType", BASE64_BINARY) == BASE64_BINARY:
+        try:
+            return x509.load_der_x509_certificate(base64.decode(element.text or ""))
+        except ValueError:
+            pass
+    raise VerificationError("token", "A BinarySecurityToken is no X.509 certificate")
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """wsu:Timestamp. Times are aware UTC; *expires* is None when it is not said."""
+
+    created: datetime
+    expires: datetime | None
+
+
+def read_timestamp(element: etree._Element) -> Timestamp:
+    """The wsu:Timestamp that *element* holds.
+
+    Raises:
+        VerificationError: check "timestamp", when Created is missing or a time is malformed.
+    """
+    created = element.findall(f"{{{WSU}}}Created")
+    expires = element.findall(f"{{{WSU}}}Expires")
+    if len(created) != 1 or len(expires) > 1:
+        raise VerificationError("timestamp", "The Timestamp does not have one Created and at most one Expires")
+    return Timestamp(read_time(created[0].text), read_time(expires[0].text) if expires else None)
+
+
+def read_time(text: str | None) -> datetime:
+    """An xs:dateTime as aware UTC; a time without a zone is UTC (WSS 1.1, section 10).
+
+    Digits beyond microseconds are cut off (CXF writes nanoseconds), and a leap second is the second before it.
+
+    Raises:
+        VerificationError: check "timestamp".
+    """
+    match = _DATETIME.fullmatch((text or "").strip())
+    if match is not None:
+        year, month, day, hour, minute, second = (int(group) for group in match.groups()[:6])
+        fraction, zone = match.group(7), match.group(8)
+        micro = int(fraction[:6].ljust(6, "0")) if fraction else 0
+        try:
+            moment = datetime(year, month, day, hour, minute, min(second, 59), micro, timezone.utc)
+            if zone and zone != "Z":
+                shift = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+                moment = moment - shift if zone[0] == "+" else moment + shift
+            return moment
+        except (ValueError, OverflowError):
+            pass
+    raise VerificationError("timestamp", "A time is not an xs:dateTime")
+
+
+def write_time(moment: datetime) -> str:
+    """A time as xs:dateTime in UTC with milliseconds, the form that every stack reads."""
+    utc = moment.astimezone(timezone.utc)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def token_id(element: etree._Element) -> str | None:
+    """The wsu:Id of a token."""
+    return element.get(_ID)
