@@ -51,7 +51,7 @@ _BLOCK = re.compile(
     r"^(?P<indent>[ \t]*)```(?P<language>[\w-]+)[^\n]*\n(?P<text>.*?)^(?P=indent)```[ \t]*$",
     re.MULTILINE | re.DOTALL,
 )
-_COMMENT = re.compile(r"<!--[ ]*(?:run|output)\b")
+_COMMENT = re.compile(r"^[ \t]*<!--[ ]*(?:run|output)\b", re.MULTILINE)
 _MARKER = re.compile(r"run|run background(?: port=(?P<port>\d+))?|output")
 _LANGUAGES = {"run": {"python", "sh", "console"}, "run background": {"sh", "console"}, "output": {"text"}}
 _LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

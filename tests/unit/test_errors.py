@@ -17,6 +17,7 @@ _EXAMPLES = [
     errors.ConfigurationError("It went wrong."),
     errors.PolicyError("It went wrong."),
     errors.VerificationError("signature", "It went wrong."),
+    errors.TransportError("It went wrong."),
     errors.LimitExceeded("depth", "It went wrong."),
     errors.ContextExpired("It went wrong."),
     errors.StoreError("It went wrong."),
@@ -106,6 +107,15 @@ def test_verification_error_is_zeeps_too() -> None:
     error = errors.VerificationError("coverage", "The Body is not signed.")
     assert isinstance(error, zeep.exceptions.SignatureVerificationFailed)
     assert error.check == "coverage"
+
+
+def test_transport_error_is_zeeps_too() -> None:
+    """A service that was not reached is zeep's TransportError, with the status where zeep has it."""
+    error = errors.TransportError("It answered with HTML.", status_code=502)
+    assert isinstance(error, zeep.exceptions.TransportError)
+    assert error.status_code == 502
+    assert not isinstance(error, zeep.exceptions.SignatureVerificationFailed)
+    assert errors.TransportError("Nobody is there.").status_code == 0
 
 
 def test_limit_is_a_failed_verification() -> None:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+import click
 import requests.exceptions
 import zeep.exceptions
 
@@ -146,6 +147,13 @@ def explain(error: BaseException) -> Failure:
     row = next(row for row in _TABLE if isinstance(error, row.exception))
     hint = error.hint if isinstance(error, SecureConversationError) else row.hint
     return Failure(type(error).__name__, printable(row.message(error)), hint)
+
+
+def report(failure: Failure) -> None:
+    """Tell a failure on standard error."""
+    click.echo(f"{failure.type}: {failure.message}", err=True)
+    if failure.hint:
+        click.echo(f"Hint: {failure.hint}", err=True)
 
 
 def printable(text: str) -> str:

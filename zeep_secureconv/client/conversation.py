@@ -14,6 +14,13 @@ import requests
 import zeep
 from lxml import etree
 
+from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
+from ..conversation.context import SecurityContext
+from ..conversation.faults import fault_error
+from ..conversation.initiator import Exchange, Initiator
+from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
+from ..conversation.store import RecordKey, Store
+from ..conversation.store.memory import MemoryStore
 from ..environment import Environment
 from ..errors import (
     ConfigurationError,
@@ -23,13 +30,6 @@ from ..errors import (
     TransportError,
     VerificationError,
 )
-from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
-from ..conversation.context import SecurityContext
-from ..conversation.faults import fault_error
-from ..conversation.initiator import Exchange, Initiator
-from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
-from ..conversation.store import RecordKey, Store
-from ..conversation.store.memory import MemoryStore
 from ..limits import Limits
 from ..policy.model import Direction, EndpointPolicy, OperationPolicy, Policy
 from ..soap.addressing import address_request, read_addressing

@@ -7,20 +7,17 @@ import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 from urllib.parse import urlsplit
 
 from lxml import etree
 
 from ..errors import ConfigurationError
-from ..policy.model import EndpointPolicy, Policy
-from ..policy.reader import read_document, read_wsdl
-from ..soap.envelope import parser
+from ..policy.files import PolicySource, load_policy, parse_document
+from ..policy.model import EndpointPolicy
+from ..policy.reader import read_wsdl
 
 log = logging.getLogger(__name__)
-
-#: What ``policy=`` takes for one endpoint.
-PolicySource = Union[str, Path, Policy, EndpointPolicy]
 
 
 class Policies:
@@ -69,39 +66,15 @@ class Policies:
         return self._given
 
     def _load_given(self, source: PolicySource | None, binding: str | None) -> EndpointPolicy | None:
-        if source is None or isinstance(source, EndpointPolicy):
-            return source
-        if isinstance(source, Policy):
-            return EndpointPolicy(endpoint=source)
+        if source is None:
+            return None
+        if not isinstance(source, (str, Path)):
+            return load_policy(source)
         key = (str(source), binding)
         with self._lock:
             if key not in self._files:
-                self._files[key] = _read_file(source, binding)
+                self._files[key] = load_policy(source, binding=binding)
             return self._files[key]
-
-
-def _read_file(source: str | Path, binding: str | None) -> EndpointPolicy:
-    path = Path(source)
-    if not path.is_file():
-        raise ConfigurationError(
-            f"There is no policy {str(source)!r}",
-            hint="give the path of a WSDL or wsp:Policy file",
-        )
-
-    def load(location: str) -> etree._Element:
-        return _parse(Path(location).read_bytes(), location)
-
-    root = _parse(path.read_bytes(), str(path))
-    is_wsdl = etree.QName(root).localname == "definitions"
-    return read_document(
-        root, location=str(path.resolve()), load=load, binding=binding if is_wsdl and _has(root, binding) else None
-    )
-
-
-def _has(root: etree._Element, binding: str | None) -> bool:
-    """Whether a policy file has the binding that the client was made from; a policy of another WSDL need not."""
-    local = (binding or "").rpartition("}")[2]
-    return any(child.get("name") == local for child in root if etree.QName(child).localname == "binding")
 
 
 def _read_from(wsdl: Any, binding: str) -> EndpointPolicy:
@@ -115,15 +88,6 @@ def _read_from(wsdl: Any, binding: str) -> EndpointPolicy:
         log.warning("The policy is read from %s over http, where anybody on the way can change it", location)
 
     def load(where: str) -> etree._Element:
-        return _parse(wsdl.transport.load(where), where)
+        return parse_document(wsdl.transport.load(where), where)
 
     return read_wsdl(load(location), location=location, load=load, binding=binding)
-
-
-def _parse(data: bytes, location: str) -> etree._Element:
-    try:
-        return etree.fromstring(data, parser())
-    except etree.XMLSyntaxError as error:
-        raise ConfigurationError(
-            f"{location} is not well-formed XML: {error}", hint="give a WSDL or a wsp:Policy file"
-        ) from error

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from ..environment import Environment
 from ..errors import VerificationError
+from ..names import sct_type
 from ..policy.model import Direction, Policy
 from ..soap.addressing import address_request
 from ..soap.envelope import Soap, new_envelope
@@ -28,7 +29,6 @@ from ..trust import (
     request_to_xml,
     response_from_xml,
 )
-from ..names import sct_type
 from ..wss.keys import ContextKey, Keyring
 from ..wss.protect import Protected, protect
 from ..wss.reply import Reply, read_reply

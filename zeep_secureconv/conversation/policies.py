@@ -19,6 +19,7 @@ from ..policy.model import (
 )
 from ..trust import Dialect, dialect_for
 
+
 @dataclass(frozen=True, kw_only=True)
 class ConversationPolicy:
     """What secure conversation with one endpoint looks like.

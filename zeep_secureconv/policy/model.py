@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Union
 
-from ..names import WSC_200512, WSC_2005, WST_200512, WST_2005
+from ..names import WSC_2005, WSC_200512, WST_2005, WST_200512
 from .suites import AlgorithmSuite
 
 

@@ -11,7 +11,7 @@ from lxml import etree
 
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import SOAP11, SOAP12, WSA_2004, WSA_2005, WSSE
+from ..names import SOAP11, SOAP12, WSA_2004, WSA_2005
 from ..soap.envelope import Soap, content_type, new_envelope, parse, serialize
 from ..soap.faults import make_fault
 from .contract import NAMESPACE, contract_schema
@@ -28,7 +28,7 @@ _LARGEST_TEXT = 16 * 1024 * 1024
 _STRING = etree.XPath("string()")
 _INT = range(-(2**31), 2**31)
 #: Blocks that the layer in front of this application answers for.
-_NOT_OURS = frozenset({WSA_2004, WSA_2005, WSSE})
+_NOT_OURS = frozenset({WSA_2004, WSA_2005})
 #: The codes of SOAP 1.1 (section 4.4.1) and their counterparts in SOAP 1.2 (part 1, section 5.4.6).
 _CODES_12 = {"Client": "Sender", "Server": "Receiver", "MustUnderstand": "MustUnderstand"}
 

@@ -18,7 +18,6 @@ from ..policy.model import (
     AsymmetricBinding,
     DerivedKeys,
     Direction,
-    Include,
     Layout,
     Policy,
     SecureConversationToken,

@@ -19,7 +19,6 @@ from ..environment import Environment
 from ..errors import LimitExceeded, PolicyError, VerificationError
 from ..names import DS, EXC_C14N, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
 from ..policy.model import (
-    AsymmetricBinding,
     DerivedKeys,
     Direction,
     Policy,

@@ -17,6 +17,14 @@ from zeep_secureconv.policy import (
     read_policy,
 )
 
+_TO_P = '<wsp:PolicyReference URI="#P"/>'
+
+
+def nested_in_assertions(depth: int, content: str = "") -> str:
+    """*content* inside that many assertions, each of which may be ignored."""
+    opening, closing = '<x:U wsp:Ignorable="true"><wsp:Policy>', "</wsp:Policy></x:U>"
+    return opening * depth + content + closing * depth
+
 
 def test_first_alternative_wins() -> None:
     """Of several alternatives that can be satisfied the first is taken."""
@@ -83,14 +91,10 @@ def test_nesting_is_bounded() -> None:
     def nested(depth: int) -> str:
         return "<wsp:All>" * depth + BODY + "</wsp:All>" * depth
 
-    def assertions(depth: int) -> str:
-        opening, closing = '<x:U wsp:Ignorable="true"><wsp:Policy>', "</wsp:Policy></x:U>"
-        return opening * depth + closing * depth
-
     assert policy(more=nested(50)) == policy(more=BODY)
     assert "deeply" in refused(more=nested(100)).message
-    assert policy(more=assertions(20)) == policy()
-    assert "deeply" in refused(more=assertions(100)).message
+    assert policy(more=nested_in_assertions(20)) == policy()
+    assert "deeply" in refused(more=nested_in_assertions(100)).message
 
 
 def test_assertions_of_one_alternative_are_bounded() -> None:
@@ -159,8 +163,7 @@ def test_ambiguous_reference() -> None:
         ('<wsp:Policy wsu:Id="P"><wsp:PolicyReference URI="#P"/></wsp:Policy>',),
         (
             '<wsp:Policy wsu:Id="P"><wsp:PolicyReference URI="#Q"/></wsp:Policy>',
-            '<wsp:Policy wsu:Id="Q"><x:U><wsp:Policy><wsp:PolicyReference URI="#P"/></wsp:Policy></x:U>'
-            "</wsp:Policy>",
+            f'<wsp:Policy wsu:Id="Q">{nested_in_assertions(1, _TO_P)}</wsp:Policy>',
         ),
     ],
 )
@@ -192,16 +195,32 @@ def test_assertions_that_fan_out_are_bounded() -> None:
     """Assertions that multiply through references are counted as what they become."""
 
     def tree(levels: int) -> list[str]:
-        opening, closing = '<x:U wsp:Ignorable="true"><wsp:Policy>', "</wsp:Policy></x:U>"
-        links = [
-            f'<wsp:Policy wsu:Id="P{i}">'
-            + f'{opening}<wsp:PolicyReference URI="#P{i + 1}"/>{closing}' * 10
-            + "</wsp:Policy>"
-            for i in range(levels)
-        ]
+        links = []
+        for i in range(levels):
+            branch = nested_in_assertions(1, f'<wsp:PolicyReference URI="#P{i + 1}"/>')
+            links.append(f'<wsp:Policy wsu:Id="P{i}">{branch * 10}</wsp:Policy>')
         return [*links, f'<wsp:Policy wsu:Id="P{levels}">{BODY}</wsp:Policy>']
 
     reference = '<wsp:PolicyReference URI="#P0"/>'
     assert read_reference(reference, *tree(2)) == policy()
     with pytest.raises(PolicyError, match="1,000"):
         read_reference(reference, *tree(8))
+
+
+def test_assertions_that_grow_by_references_are_bounded() -> None:
+    """Assertions do not nest deeper because they were put together piece by piece."""
+
+    def pieces(count: int) -> list[str]:
+        first = f'<wsp:Policy wsu:Id="P0">{nested_in_assertions(1)}</wsp:Policy>'
+        links = [first]
+        for i in range(1, count):
+            inner = nested_in_assertions(1, f'<wsp:PolicyReference URI="#P{i - 1}"/>')
+            links.append(f'<wsp:Policy wsu:Id="P{i}">{inner}</wsp:Policy>')
+        return links
+
+    def references(count: int) -> str:
+        return "".join(f'<wsp:PolicyReference URI="#P{i}"/>' for i in range(count))
+
+    assert read_reference(references(30), *pieces(30)) == policy()
+    with pytest.raises(PolicyError, match="deeply"):
+        read_reference(references(100), *pieces(100))

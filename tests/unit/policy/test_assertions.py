@@ -297,8 +297,7 @@ def test_addressing(assertion: str, addressing: str | None) -> None:
         ("<sp:{}><sp:Body/></sp:{}>", Parts(body=True)),
         ('<sp:{}><sp:Header Namespace="urn:h"/></sp:{}>', Parts(headers=(HeaderPart(namespace="urn:h"),))),
         (
-            '<sp:{}><sp:Header Name="A" Namespace="urn:h"/><!-- once more -->'
-            '<sp:Header Name="A" Namespace="urn:h"/></sp:{}>',
+            '<sp:{}><sp:Header Name="A" Namespace="urn:h"/><!-- nothing --></sp:{}>',
             Parts(headers=(HeaderPart(namespace="urn:h", name="A"),)),
         ),
     ],
@@ -445,14 +444,23 @@ def test_a_bootstrap_that_secures_nothing_is_refused() -> None:
     assert caught.value.assertion == f"{{{SP_200702}}}BootstrapPolicy"
 
 
-def test_a_binding_without_tokens_is_refused() -> None:
-    """A binding that names no token at all is refused."""
-    suite = "<sp:AlgorithmSuite><wsp:Policy><sp:Basic256/></wsp:Policy></sp:AlgorithmSuite>"
+@pytest.mark.parametrize(
+    ("content", "lacks"),
+    [
+        ("<sp:AlgorithmSuite><wsp:Policy><sp:Basic256/></wsp:Policy></sp:AlgorithmSuite>", "token"),
+        (
+            "<sp:InitiatorToken><wsp:Policy><sp:X509Token/></wsp:Policy></sp:InitiatorToken>",
+            "algorithm suite",
+        ),
+    ],
+)
+def test_a_binding_without_tokens_or_suite_is_refused(content: str, lacks: str) -> None:
+    """A binding that names no token at all, or no algorithm suite, is refused."""
     start = policy_text().partition("<sp:SymmetricBinding>")[0]
-    text = f"{start}<sp:AsymmetricBinding><wsp:Policy>{suite}</wsp:Policy></sp:AsymmetricBinding>"
-    text += "</wsp:All></wsp:ExactlyOne></wsp:Policy>"
+    end = "</wsp:All></wsp:ExactlyOne></wsp:Policy>"
+    text = f"{start}<sp:AsymmetricBinding><wsp:Policy>{content}</wsp:Policy></sp:AsymmetricBinding>{end}"
     assert policy().binding is not None
-    with pytest.raises(PolicyError) as caught:
+    with pytest.raises(PolicyError, match=f"names no {lacks}") as caught:
         read_policy(parsed(text))
     assert caught.value.assertion == f"{{{SP_200702}}}AsymmetricBinding"
 
@@ -481,11 +489,15 @@ def test_position_without_location() -> None:
 def test_position_keeps_no_credentials() -> None:
     """A password in the location does not get into messages."""
     root = parsed(policy_text(more="<x:Unheard/>"))
-    with pytest.raises(PolicyError) as caught:
-        read_policy(root, location="http://alice:secret@example.org/peer?wsdl")
-    assert "secret" not in str(caught.value)
-    assert caught.value.position is not None
-    assert caught.value.position.endswith(" of http://example.org/peer?wsdl")
+    for location, shown in (
+        ("http://alice:secret@example.org/peer?wsdl", "http://example.org/peer?wsdl"),
+        ("http://[alice", "http://[alice"),
+    ):
+        with pytest.raises(PolicyError) as caught:
+            read_policy(root, location=location)
+        assert "secret" not in str(caught.value)
+        assert caught.value.position is not None
+        assert caught.value.position.endswith(f" of {shown}")
 
 
 @pytest.mark.parametrize(

@@ -412,6 +412,14 @@ def test_input_element(slots: dict[str, str], element: str | None) -> None:
     assert found.operations["op"].input_element == element
 
 
+def test_message_that_the_binding_leaves_out() -> None:
+    """Where the binding is silent on an input, the port type's says what the request is."""
+    text = wsdl_text()
+    start, end = text.index("<wsdl:input><soap:body"), text.index("</wsdl:input>\n   <wsdl:output>")
+    found = read_wsdl(parsed(text[:start] + text[end + len("</wsdl:input>") :]))
+    assert found.operations["op"].input_element == "{urn:t}in"
+
+
 def test_one_way_operation() -> None:
     """An operation without output has none; its policy of faults is that of the operation."""
     found = read(output="", binding_operation='<wsp:PolicyReference URI="#P"/>')
@@ -593,7 +601,7 @@ def test_imported_schema_is_passed_over() -> None:
     """A schema that is imported as if it were a WSDL does no harm."""
     documents = split_wsdl()
     location = "http://example.org/w/service.wsdl"
-    schema = '<wsdl:import namespace="urn:s" location="types.xsd"/><wsdl:import'
+    schema = '<wsdl:import namespace="urn:s" location="types.xsd"/>' * 2 + "<wsdl:import"
     documents[location] = documents[location].replace("<wsdl:import", schema, 1)
     documents["http://example.org/w/types.xsd"] = '<schema xmlns="http://www.w3.org/2001/XMLSchema"/>'
     found = read_wsdl(parsed(documents[location]), location=location, load=lambda at: parsed(documents[at]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,18 +49,14 @@ def _refused(
 
 
 @pytest.mark.parametrize("exchange", _KEYS)
-def test_the_key_is_the_one_that_the_stack_held(exchange: str, payload: object) -> None:
+def test_the_key_is_the_one_that_the_stack_held(
+    exchange: str, payload: Callable[[str], etree._Element]
+) -> None:
     """From request and answer follows the very key that the server had, or that the samples lead to."""
-    assert callable(payload)
     stack, _, operation = exchange.rpartition("-")
-    folder = "seeds" if stack == "seeds" else "trust"
-    name = operation if stack == "seeds" else exchange
-
-    def load(end: str) -> etree._Element:
-        return payload(f"{folder}/{name}-{end}")  # type: ignore[no-any-return]
-
-    rst = request_from_xml(load("rst"), Limits())
-    rstr = response_from_xml(load("rstr"), Limits())
+    name = f"seeds/{operation}" if stack == "seeds" else f"trust/{exchange}"
+    rst = request_from_xml(payload(f"{name}-rst"), Limits())
+    rstr = response_from_xml(payload(f"{name}-rstr"), Limits())
     ours = rst.entropy.secret if rst.entropy else None
     key = context_key(ours, rstr, rst.key_size or 32, minimum=16, require_server_entropy=True)
     assert key.hex() == _KEYS[exchange]

@@ -314,7 +314,7 @@ def test_renewing_has_its_defaults(attributes: str, renewing: Renewing) -> None:
         (r"<c:Sec.*</c:SecurityContextToken>", _REFERENCE.format("")),
         (
             r"<c:Sec.*</c:SecurityContextToken>",
-            "<o:SecurityTokenReference><o:KeyIdentifier>urn:i</o:KeyIdentifier></o:SecurityTokenReference>",
+            '<o:SecurityTokenReference><o:KeyIdentifier URI="urn:i"/></o:SecurityTokenReference>',
         ),
         (
             r"<c:Sec.*</c:SecurityContextToken>",

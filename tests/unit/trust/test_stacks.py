@@ -311,6 +311,7 @@ def test_rampart_answers_with_its_own_key(payload: Payload) -> None:
     assert (rstr.computed_key, rstr.entropy) == (None, None)
 
 
+# No capture of WCF: these two are composed as its source writes them.
 _ZEROS = base64.b64encode(bytes(32)).decode()
 _WCF_REQUEST = f"""
 <t:RequestSecurityToken xmlns:t="{WST_2005}" Context="uuid-7f3a-1">
