@@ -1,14 +1,14 @@
 """WS-SecureConversation for zeep: call SOAP services that demand secure conversation, and serve them.
 
-    from zeep_secureconv import Identity, SecureConversation, Trust
+from zeep_secureconv import Identity, SecureConversation, Trust
 
-    with SecureConversation(
-        identity=Identity.from_pkcs12("client.p12", "changeit"),
-        trust=Trust.from_pem("ca.pem"),
-        peer="server.pem",
-    ) as sc:
-        client = sc.client("https://example.org/service?wsdl")
-        client.service.echo("hello")
+with SecureConversation(
+    identity=Identity.from_pkcs12("client.p12", "changeit"),
+    trust=Trust.from_pem("ca.pem"),
+    peer="server.pem",
+) as sc:
+    client = sc.client("https://example.org/service?wsdl")
+    client.service.echo("hello")
 """
 
 from __future__ import annotations

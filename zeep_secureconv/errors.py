@@ -186,7 +186,11 @@ class _FaultError(SecureConversationError, zeep.exceptions.Fault):
 
     def __str__(self) -> str:
         text = super().__str__()
-        return text if self.verified else f"{text}\n[unauthenticated: anybody on the network could have sent this]"
+        return (
+            text
+            if self.verified
+            else f"{text}\n[unauthenticated: anybody on the network could have sent this]"
+        )
 
 
 class TokenFault(_FaultError):

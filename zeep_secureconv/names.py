@@ -39,9 +39,7 @@ WSC_200512 = "http://docs.oasis-open.org/ws-sx/ws-secureconversation/200512"
 WSC_OF_WST = {WST_2005: WSC_2005, WST_200512: WSC_200512}
 
 _X509_PROFILE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0"
-_SOAP_SECURITY_10 = (
-    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0"
-)
+_SOAP_SECURITY_10 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0"
 _SOAP_SECURITY_11 = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1"
 
 BASE64_BINARY = f"{_SOAP_SECURITY_10}#Base64Binary"

@@ -10,7 +10,7 @@ _NEEDS = frozenset({"click", "rich"})
 def main() -> None:
     """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage."""
     try:
-        from .application import run  # noqa: PLC0415 - an extra
+        from .application import run
     except ModuleNotFoundError as error:
         if error.name not in _NEEDS:
             raise

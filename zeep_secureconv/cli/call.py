@@ -9,6 +9,7 @@ from typing import Any
 import click
 import requests
 import zeep
+from requests.adapters import HTTPAdapter
 from zeep.wsdl.bindings.soap import SoapBinding
 
 from .. import SecureConversation
@@ -101,17 +102,19 @@ def call(ctx: click.Context, /, *, values: tuple[str, ...], as_json: bool, **opt
             on_event=outcome.note,
             cancel_on_close=not order.keep,
         )
-        with conversation:
-            _converse(conversation, order, outcome)
+        with requests.Session() as session, conversation:
+            _converse(conversation, session, order, outcome)
     except EXPLAINED as error:
         outcome.error = explain(error)
     tell(outcome, as_json=as_json)
     ctx.exit(0 if outcome.error is None else 1)
 
 
-def _converse(conversation: SecureConversation, order: _Order, outcome: Outcome) -> None:
+def _converse(
+    conversation: SecureConversation, session: requests.Session, order: _Order, outcome: Outcome
+) -> None:
     with progress(f"Reading {order.wsdl}"):
-        client = _client(conversation, order)
+        client = _client(conversation, session, order)
         service = _service(client, order)
     try:
         with progress(f"Calling {order.operation}", order.repeat) as step:
@@ -145,12 +148,11 @@ def _end(conversation: SecureConversation, order: _Order, outcome: Outcome) -> N
             outcome.error = explain(error)
 
 
-def _client(conversation: SecureConversation, order: _Order) -> zeep.Client:
-    session = requests.Session()
+def _client(conversation: SecureConversation, session: requests.Session, order: _Order) -> zeep.Client:
     if order.tls_ca is not None:
         if not order.tls_ca.is_file():
             raise ConfigurationError(f"--tls-ca: there is no file {order.tls_ca}", hint="give a PEM file")
-        session.verify = str(order.tls_ca)
+        session.mount("https://", _TrustingAdapter(order.tls_ca))
     transport = conversation.transport(
         session=session, timeout=order.timeout, operation_timeout=order.timeout
     )
@@ -164,6 +166,22 @@ def _client(conversation: SecureConversation, order: _Order) -> zeep.Client:
             f"zeep cannot read the WSDL: {type(error).__name__}: {error}",
             hint="check the file or the address",
         ) from error
+
+
+class _TrustingAdapter(HTTPAdapter):
+    """Trusts the CAs of a file; with ``session.verify`` REQUESTS_CA_BUNDLE in the environment would win.
+
+    Args:
+        authorities: a PEM file.
+    """
+
+    def __init__(self, authorities: Path) -> None:
+        super().__init__()
+        self._authorities = str(authorities)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request over TLS to a server that one of the CAs vouches for."""
+        return super().send(request, *args, **{**kwargs, "verify": self._authorities})
 
 
 def _service(client: zeep.Client, order: _Order) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -43,7 +44,11 @@ class _Row(NamedTuple):
 
 
 def _own(error: SecureConversationError) -> str:
-    return str(error).removesuffix(f"\nHint: {error.hint}")
+    text = str(error).replace(f"\nHint: {error.hint}", "")
+    if isinstance(error.__cause__, requests.exceptions.RequestException):
+        reason = _reason(error.__cause__)
+        return text if reason in text else f"{text}: {reason}"
+    return text
 
 
 def _fault(error: zeep.exceptions.Fault) -> str:
@@ -64,7 +69,7 @@ def _http(error: requests.exceptions.HTTPError) -> str:
 
 
 def _os(error: OSError) -> str:
-    reason = error.strerror or type(error).__name__
+    reason = error.strerror or _text(error)
     return f"{reason}: {error.filename}" if error.filename else reason
 
 
@@ -138,6 +143,20 @@ _TABLE: tuple[_Row, ...] = (
     _Row(OSError, _os, None),
 )
 
+#: What hints of the library call arguments are options here.
+_OPTIONS = tuple(
+    (re.compile(pattern), option)
+    for pattern, option in (
+        (r"\bidentity=(Identity\.\w+\([^)]*\))?", "--identity FILE"),
+        (r"\btrust=(Trust\.\w+\([^)]*\))?", "--trust FILE"),
+        (r"\bpeer=('[^']*')?", "--peer FILE"),
+        (r"\bpolicy=('[^']*')?", "--policy FILE"),
+        (r"\bendpoint=('[^']*')?", "--endpoint URL"),
+        (r"raise the timeout of the transport", "wait longer with --timeout SECONDS"),
+        (r"let the session trust .*", "give the CA of the server with --tls-ca FILE"),
+    )
+)
+
 #: What :func:`explain` explains; anything else is a defect of this program.
 EXPLAINED: tuple[type[BaseException], ...] = tuple(row.exception for row in _TABLE)
 
@@ -145,7 +164,11 @@ EXPLAINED: tuple[type[BaseException], ...] = tuple(row.exception for row in _TAB
 def explain(error: BaseException) -> Failure:
     """The failure that an exception of :data:`EXPLAINED` means."""
     row = next(row for row in _TABLE if isinstance(error, row.exception))
-    hint = error.hint if isinstance(error, SecureConversationError) else row.hint
+    hint = row.hint
+    if isinstance(error, SecureConversationError) and error.hint is not None:
+        hint = error.hint
+        for pattern, option in _OPTIONS:
+            hint = pattern.sub(option, hint)
     return Failure(type(error).__name__, printable(row.message(error)), hint)
 
 
@@ -185,8 +208,8 @@ def _reason(error: BaseException) -> str:
         if not isinstance(inner, BaseException) or id(inner) in seen:
             continue
         seen.add(id(inner))
-        said = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None)
-        if said and not isinstance(inner, requests.exceptions.RequestException):
-            return str(said)
+        # every exception of requests is an OSError too, and says less than what it was made from
+        if isinstance(inner, OSError) and not isinstance(inner, requests.exceptions.RequestException):
+            return getattr(inner, "verify_message", None) or inner.strerror or _text(inner)
         waiting += [getattr(inner, "reason", None), inner.__cause__, inner.__context__, *inner.args]
     return type(error).__name__

@@ -49,9 +49,11 @@ class Credentials:
                 )
             return None
         data = read_source(self.identity, "identity file")
+        # an empty password takes back the one of the environment
+        password = self.identity_password or None
         if b"-----BEGIN" in data:
-            return Identity.from_pem(data, self.key, self.identity_password)
-        return Identity.from_pkcs12(data, self.identity_password)
+            return Identity.from_pem(data, self.key, password)
+        return Identity.from_pkcs12(data, password)
 
     def load_trust(self) -> Trust | None:
         """The trust, or None when the options give none.

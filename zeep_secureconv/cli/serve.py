@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import signal
@@ -76,6 +77,8 @@ def serve(*, policy: str, as_json: bool, parent: bool, **options: Any) -> None:
     The policy is that of a WSDL of the contract, for example one saved from another stack that serves it, or
     a wsp:Policy file. The WSDL is published at the address with ?wsdl. The service ends on SIGTERM or Ctrl-C.
     """
+    # on standard error: why a message was refused, which the peer is not told
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     ended = _end_of_service(parent=parent)
     identity, trust = _required(credentials(options))
     document = _policy_document(policy)

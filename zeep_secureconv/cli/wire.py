@@ -132,7 +132,7 @@ def _derived_key(element: etree._Element, names: _Names) -> str:
     length = element.findtext(f"{{{namespace}}}Length")
     reference = element.find(f"{{{WSSE}}}SecurityTokenReference/{{{WSSE}}}Reference")
     uri = "" if reference is None else reference.get("URI", "")
-    return f"DerivedKeyToken: {length} bytes from {names.get(uri, uri)} and a nonce of its own"
+    return f"DerivedKeyToken: {length} bytes from {names.get(uri, 'the context')} and a fresh nonce"
 
 
 def _signature(element: etree._Element, names: _Names) -> str:

@@ -2,83 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import requests
 import zeep
 from lxml import etree
 
 from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
 from ..conversation.context import SecurityContext
 from ..conversation.faults import fault_error
-from ..conversation.initiator import Exchange, Initiator
-from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
-from ..conversation.store import RecordKey, Store
+from ..conversation.store import Store
 from ..conversation.store.memory import MemoryStore
 from ..environment import Environment
-from ..errors import (
-    ConfigurationError,
-    PolicyError,
-    SecureConversationError,
-    TokenFault,
-    TransportError,
-    VerificationError,
-)
+from ..errors import ConfigurationError, SecureConversationError, TokenFault, VerificationError
 from ..limits import Limits
-from ..policy.model import Direction, EndpointPolicy, OperationPolicy, Policy
+from ..policy.files import PolicySource
+from ..policy.model import Direction
 from ..soap.addressing import address_request, read_addressing
 from ..soap.envelope import Soap
-from ..trust import DIALECTS, Dialect
+from ..trust import DIALECTS
 from ..wss.certificates import Trust
-from ..wss.keys import Identity, Keyring
-from ..wss.protect import Protected, protect
+from ..wss.keys import Identity
+from ..wss.protect import protect
 from ..wss.reply import Reply, read_reply
-from ..wss.seen import SeenSignatures
+from .call import CURRENT, Call, Sent, refuse_settings, watch
+from .contexts import Contexts
 from .events import Event
-from .exchange import Timeout, post
 from .parties import Parties, Peer
-from .policies import Policies, PolicySource
+from .partner import Partners
+from .policies import Policies
 
-log = logging.getLogger("zeep_secureconv.client")
-
-_CANCEL_TIMEOUT = 5.0
 _LONG_FORM = "write Client(wsdl, wsse=sc, plugins=[sc]) or sc.client(wsdl)"
-
-
-@dataclass
-class _Call:
-    """One call of an operation, from egress to its reply."""
-
-    owner: SecureConversation
-    endpoint: str
-    policy: EndpointPolicy
-    conversation: ConversationPolicy
-    operation: OperationPolicy
-    action: str
-    marks: tuple[int, int]
-    context: SecurityContext | None = None
-    keyring: Keyring | None = None
-    protected: Protected | None = None
-    clear: etree._Element | None = None
-
-
-@dataclass
-class _Peer:
-    """What is remembered of an endpoint: how it was reached, and the messages received under its contexts."""
-
-    session: requests.Session
-    timeout: Timeout
-    policy: ConversationPolicy
-    seen: SeenSignatures = field(default_factory=SeenSignatures)
-
-
-_CALL: ContextVar[_Call | None] = ContextVar("zeep_secureconv_call", default=None)
 
 
 class SecureConversation(zeep.Plugin):
@@ -119,7 +75,7 @@ class SecureConversation(zeep.Plugin):
         store: Store | None = None,
         clock_skew: timedelta = timedelta(minutes=3),
         cancel_on_close: bool = True,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
         on_event: Callable[[Event], object] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         random: RandomBytes = SYSTEM_RANDOM,
@@ -128,19 +84,16 @@ class SecureConversation(zeep.Plugin):
             raise ConfigurationError(
                 f"There is no dialect {dialect!r}", hint=f"give one of auto, {', '.join(DIALECTS)}"
             )
+        limits = limits or Limits()
         self._environment = Environment(clock=clock, random=random, limits=limits, clock_skew=clock_skew)
-        self._parties = Parties.of(identity, trust, peer)
-        self._policies = Policies(policy)
+        self._partners = Partners(Parties.of(identity, trust, peer), Policies(policy), dialect)
+        self._contexts = Contexts(
+            store if store is not None else MemoryStore(limits.contexts, clock=clock),
+            self._environment,
+            on_event,
+        )
         self._endpoint = endpoint
-        self._dialect = dialect
-        self._store: Store = store if store is not None else MemoryStore(limits.contexts, clock=clock)
-        self._shared = store is not None
-        self._cancel_on_close = cancel_on_close
-        self._on_event = on_event
-        self._initiator = Initiator(self._environment)
-        self._lock = threading.Lock()
-        self._flights: dict[RecordKey, threading.Lock] = {}
-        self._peers: dict[RecordKey, _Peer] = {}
+        self._cancels = cancel_on_close and store is None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -149,7 +102,11 @@ class SecureConversation(zeep.Plugin):
     # --------------------------------------------------------------------------------- zeep: going out
 
     def egress(
-        self, envelope: etree._Element, http_headers: dict[str, str], operation: Any, binding_options: dict[str, Any]
+        self,
+        envelope: etree._Element,
+        http_headers: dict[str, str],
+        operation: Any,
+        binding_options: dict[str, Any],
     ) -> tuple[etree._Element, dict[str, str]]:
         """zeep's plugin hook: learns the endpoint, the operation, its policy and the HTTP session of a call.
 
@@ -157,26 +114,22 @@ class SecureConversation(zeep.Plugin):
             ConfigurationError: when the client is set up so that replies could not be checked.
             PolicyError: when the policy secures nothing, or cannot be satisfied.
         """
-        endpoint, binding = binding_options["address"], operation.binding
-        _refuse_settings(binding.wsdl.settings)
-        policy = self._policies.of_call(endpoint, binding)
+        binding = operation.binding
+        refuse_settings(binding.wsdl.settings)
+        version = str(envelope.tag)[1:].partition("}")[0]
+        partner = self._partners.of_call(binding_options["address"], binding, version)
+        policy = partner.operation(operation.name, None)
+        watch(partner.session)
         action = operation.abstract.wsa_action or http_headers.get("SOAPAction", "").strip('"')
-        found = _operation_policy(policy, operation.name, None)
-        if not self._policies.is_given(endpoint):
-            _refuse_weak(found)
-        conversation = conversation_policy(replace(policy, soap=_soap_of(envelope)))
-        transport = binding.wsdl.transport
-        self._remember(endpoint, conversation, transport.session, transport.operation_timeout)
-        self._guard(transport.session)
-        _CALL.set(
-            _Call(
+        CURRENT.set(
+            Call(
                 owner=self,
-                endpoint=endpoint,
-                policy=policy,
-                conversation=conversation,
-                operation=replace(found, has_output=operation.output is not None),
-                action=action or next(iter(sorted(found.actions)), ""),
-                marks=(id(envelope), id(http_headers)),
+                partner=partner,
+                operation=policy,
+                has_output=operation.output is not None,
+                action=action or min(policy.actions, default=""),
+                envelope=envelope,
+                headers=http_headers,
             )
         )
         return envelope, http_headers
@@ -191,30 +144,54 @@ class SecureConversation(zeep.Plugin):
             PolicyError: when the policy cannot be satisfied.
             VerificationError, TokenFault, TransportError: when no context could be got.
         """
-        call = _CALL.get()
-        known = call is not None and call.owner is self and call.protected is None
-        if call is None or not known or not {id(envelope), id(headers)} & set(call.marks):
+        call = CURRENT.get()
+        if call is None or not call.is_for(self, envelope, headers):
             call = self._call_without_plugin(envelope, headers)
-            _CALL.set(call)
+            CURRENT.set(call)
+        partner = call.partner
+        context = self._contexts.get(partner)
+        keyring = replace(partner.keyring, context=context.key)
         soap = Soap.of(envelope)
-        call.context = self._context_for(call.endpoint, call.conversation)
         message_id = address_request(
             soap,
-            wsa=call.conversation.wsa,
-            to=call.endpoint,
+            wsa=partner.conversation.wsa,
+            to=partner.endpoint,
             action=call.action,
             random=self._environment.random,
         )
-        call.keyring = replace(self._parties.keyring(call.endpoint), context=call.context.key)
-        call.protected = protect(
+        protected = protect(
             soap,
             call.operation.request,
-            call.keyring,
+            keyring,
             self._environment,
             direction=Direction.REQUEST,
             message_id=message_id,
         )
+        call.sent = Sent(context=context, keyring=keyring, protected=protected)
         return envelope, headers
+
+    def _call_without_plugin(self, envelope: etree._Element, headers: dict[str, str]) -> Call:
+        """What :meth:`egress` would have told, from the message and the constructor."""
+        soap = Soap.of(envelope)
+        addressing = read_addressing(soap)
+        endpoint = addressing.to or self._endpoint
+        if endpoint is None:
+            raise ConfigurationError(
+                "The endpoint is not known, since SecureConversation is wsse= but not in plugins=",
+                hint=f"{_LONG_FORM}, or give SecureConversation(endpoint='https://…', policy='service.wsdl')",
+            )
+        partner = self._partners.of_endpoint(endpoint, soap.version)
+        action = addressing.action or headers.get("SOAPAction", "").strip('"')
+        operation = partner.operation(None, action)
+        return Call(
+            owner=self,
+            partner=partner,
+            operation=operation,
+            has_output=operation.has_output,
+            action=action,
+            envelope=envelope,
+            headers=headers,
+        )
 
     # --------------------------------------------------------------------------------- zeep: coming in
 
@@ -225,93 +202,84 @@ class SecureConversation(zeep.Plugin):
             VerificationError: when the reply is not what the policy and the request demand.
             TokenFault, UnsecuredFault: for a fault that is not the application's own and proven.
         """
-        call = _CALL.get()
-        if call is None or call.owner is not self or call.protected is None or call.keyring is None:
+        call = CURRENT.get()
+        if call is None or call.owner is not self or call.sent is None or call.verified is not None:
             raise VerificationError("no-request", "There is no request that this reply could answer")
-        try:
-            reply = self._read(call, Soap.of(envelope))
-        except VerificationError as error:
-            self._tell("refused", call.endpoint, call.context, error.check)
-            raise error.at(
-                doing="checking a reply", endpoint=call.endpoint, context=_name(call.context)
-            ) from None
-        call.clear = reply.soap.envelope
-        if call.clear is not envelope:
-            # the reply had to be parsed again (see wss.splice); without plugins= zeep goes on with this element
-            envelope[:] = list(call.clear)
-            call.clear = envelope
-        self._tell("verified", call.endpoint, call.context, "reply")
+        clear = self._read(call, call.sent, Soap.of(envelope)).soap.envelope
+        if clear is not envelope:
+            # it had to be parsed again to be exact (see wss.splice), and zeep goes on with the element it has
+            envelope[:] = list(clear)
+        call.verified = envelope
+        self._contexts.tell("verified", call.partner.endpoint, call.sent.context, "")
         return envelope
 
-    def _read(self, call: _Call, soap: Soap) -> Reply:
-        assert call.protected is not None and call.keyring is not None and call.context is not None
-        peer = self._peers[self._key(call.endpoint, call.conversation)]
-        reply = read_reply(
-            soap,
-            call.operation.response,
-            call.keyring,
-            self._environment,
-            call.protected,
-            peer.seen,
-        )
-        if reply.fault is not None:
-            error = fault_error(
-                reply, doing="calling the service", endpoint=call.endpoint, context=call.context.identifier
+    def _read(self, call: Call, sent: Sent, soap: Soap) -> Reply:
+        partner, context = call.partner, sent.context
+        try:
+            reply = read_reply(
+                soap,
+                call.operation.response,
+                sent.keyring,
+                self._environment,
+                request=sent.protected,
+                seen=partner.seen,
             )
-            if isinstance(error, TokenFault):
-                self._lose(call, error)
-            if error is not None:
-                raise error
+        except SecureConversationError as error:
+            if isinstance(error, VerificationError):
+                self._contexts.tell("refused", partner.endpoint, context, error.check)
+            raise error.at(
+                doing="checking a reply", endpoint=partner.endpoint, context=context.identifier
+            ) from error.__cause__
+        if reply.fault is not None:
+            fault = fault_error(
+                reply, doing="calling the service", endpoint=partner.endpoint, context=context.identifier
+            )
+            if isinstance(fault, TokenFault):
+                self._contexts.lose(partner, context, fault.name)
+            if fault is not None:
+                raise fault
         return reply
 
     def ingress(
-        self, envelope: etree._Element, http_headers: Any, operation: Any
+        self,
+        envelope: etree._Element,
+        http_headers: Any,
+        operation: Any,  # noqa: ARG002 - zeep's signature
     ) -> tuple[etree._Element, Any]:
         """zeep's plugin hook: refuses a reply that did not go through :meth:`verify`.
 
         Raises:
             ConfigurationError: when this object is in ``plugins=`` but not ``wsse=``.
         """
-        call = _CALL.get()
-        if call is None or call.owner is not self or call.clear is not envelope:
+        call = CURRENT.get()
+        if call is None or call.owner is not self or call.verified is not envelope:
             raise ConfigurationError(
                 "SecureConversation is in plugins= but not wsse=, so the reply was not verified",
                 hint=_LONG_FORM,
             )
         return envelope, http_headers
 
-    # ------------------------------------------------------------------------------------- life of contexts
+    # ------------------------------------------------------------------------------- life of contexts
 
     def contexts(self) -> list[SecurityContext]:
         """The living contexts of this client."""
-        return [
-            context
-            for _, context in self._store.items("client")
-            if not context.is_over(self._environment.clock)
-        ]
+        return self._contexts.all()
 
     def context(self, endpoint: str) -> SecurityContext:
-        """The context for an endpoint that was called before or has a ``policy=``; issued when there is none.
+        """The context for an endpoint that was called before or has a ``policy=``; asked for when there is none.
 
         Raises:
-            ConfigurationError: when the endpoint is not known.
+            ConfigurationError: when nothing is known of the endpoint.
         """
-        return self._context_for(endpoint, self._known(endpoint))
+        return self._contexts.get(self._partners.of_endpoint(endpoint))
 
     def issue(self, endpoint: str) -> SecurityContext:
         """A new context for an endpoint, whether or not there is one; it takes the place of the old one.
 
         Raises:
-            ConfigurationError: when the endpoint is not known.
+            ConfigurationError: when nothing is known of the endpoint.
         """
-        policy = self._known(endpoint)
-        key = self._key(endpoint, policy)
-        with self._flight(key):
-            old = self._store.get(key)
-            new = self._issue(endpoint, policy, key)
-            if old is None or not self._store.replace(key, old, new):
-                self._store.add(key, new)
-            return new
+        return self._contexts.issue(self._partners.of_endpoint(endpoint))
 
     def cancel(self, context: SecurityContext | None = None) -> int:
         """Cancel one context, or all of this client's.
@@ -321,20 +289,13 @@ class SecureConversation(zeep.Plugin):
         Returns:
             How many the service said are cancelled.
         """
-        count = 0
-        for key, held in list(self._store.items("client")):
-            if context is None or (held.identifier, held.instance) == (context.identifier, context.instance):
-                if self._store.drop(key, held):
-                    count += self._cancel(key, held)
-        return count
+        return self._contexts.cancel(self._partners.of_record, context)
 
     def close(self) -> None:
         """Cancel the contexts that this object issued, unless they are shared through a store. May be called again."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._cancel_on_close and not self._shared:
+        if self._cancels and not self._closed:
             self.cancel()
+        self._closed = True
 
     def __enter__(self) -> SecureConversation:
         return self
@@ -342,7 +303,7 @@ class SecureConversation(zeep.Plugin):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    # --------------------------------------------------------------------------------------- zeep clients
+    # ----------------------------------------------------------------------------------- zeep clients
 
     def client(self, wsdl: str, **kwargs: Any) -> zeep.Client:
         """A zeep client that is secured by this object.
@@ -362,260 +323,5 @@ class SecureConversation(zeep.Plugin):
             kwargs: as for :class:`zeep.Transport`.
         """
         transport = zeep.Transport(**kwargs)
-        self._guard(transport.session)
+        watch(transport.session)
         return transport
-
-    # --------------------------------------------------------------------------------------------- inside
-
-    def _call_without_plugin(self, envelope: etree._Element, headers: Mapping[str, str]) -> _Call:
-        """What :meth:`egress` would have told, from the message and the constructor."""
-        soap = Soap.of(envelope)
-        addressing = read_addressing(soap)
-        endpoint = addressing.to or self._endpoint
-        if endpoint is None:
-            raise ConfigurationError(
-                "The endpoint is not known, since SecureConversation is wsse= but not in plugins=",
-                hint=f"{_LONG_FORM}, or give SecureConversation(endpoint='https://…')",
-            )
-        policy = self._policies.given(endpoint)
-        if policy is None:
-            raise ConfigurationError(
-                "The policy is not known, since SecureConversation is wsse= but not in plugins=",
-                hint=f"{_LONG_FORM}, or give SecureConversation(policy='service.wsdl')",
-                endpoint=endpoint,
-            )
-        action = addressing.action or headers.get("SOAPAction", "").strip('"')
-        found = _operation_policy(policy, None, action)
-        conversation = conversation_policy(replace(policy, soap=soap.version))
-        with self._lock:
-            known = self._peers.get(self._key(endpoint, conversation))
-        session = known.session if known is not None else requests.Session()
-        self._remember(endpoint, conversation, session, known.timeout if known is not None else None)
-        return _Call(
-            owner=self,
-            endpoint=endpoint,
-            policy=policy,
-            conversation=conversation,
-            operation=found,
-            action=action,
-            marks=(id(envelope), id(headers)),
-        )
-
-    def _remember(
-        self, endpoint: str, policy: ConversationPolicy, session: requests.Session, timeout: Timeout
-    ) -> None:
-        key = self._key(endpoint, policy)
-        with self._lock:
-            known = self._peers.get(key)
-            if known is None:
-                self._peers[key] = _Peer(session, timeout, policy)
-            else:
-                known.session, known.timeout = session, timeout
-
-    def _known(self, endpoint: str) -> ConversationPolicy:
-        with self._lock:
-            for key, peer in self._peers.items():
-                if key[1] == endpoint:
-                    return peer.policy
-        given = self._policies.given(endpoint)
-        if given is None:
-            raise ConfigurationError(
-                "Nothing is known of this endpoint yet",
-                hint="call one of its operations first, or give SecureConversation(policy='service.wsdl')",
-                endpoint=endpoint,
-            )
-        policy = conversation_policy(given)
-        self._remember(endpoint, policy, requests.Session(), None)
-        return policy
-
-    def _key(self, endpoint: str, policy: ConversationPolicy) -> RecordKey:
-        return ("client", endpoint, policy.fingerprint(), self._parties.fingerprint(endpoint))
-
-    def _flight(self, key: RecordKey) -> threading.Lock:
-        with self._lock:
-            return self._flights.setdefault(key, threading.Lock())
-
-    def _context_for(self, endpoint: str, policy: ConversationPolicy) -> SecurityContext:
-        """The living context for an endpoint; one is asked for, once however many threads wait for it."""
-        key = self._key(endpoint, policy)
-        context = self._living(key)
-        if context is not None:
-            return context
-        with self._flight(key):
-            context = self._living(key)
-            if context is None:
-                context = self._issue(endpoint, policy, key)
-                self._store.add(key, context)
-            return context
-
-    def _living(self, key: RecordKey) -> SecurityContext | None:
-        context = self._store.get(key)
-        if context is not None and context.is_over(self._environment.clock):
-            self._store.drop(key, context)
-            return None
-        return context
-
-    def _issue(self, endpoint: str, policy: ConversationPolicy, key: RecordKey) -> SecurityContext:
-        self._parties.need_peer(endpoint)
-        dialect = self._dialect_for(policy)
-        exchange = self._initiator.ask_issue(endpoint, policy, self._parties.keyring(endpoint), dialect)
-        doing = "asking for a security context"
-        try:
-            answer = self._initiator.accept_issue(exchange, self._post(exchange, self._peers[key]), dialect)
-        except SecureConversationError as error:
-            if isinstance(error, VerificationError):
-                self._tell("refused", endpoint, None, error.check)
-            raise error.at(doing=doing, endpoint=endpoint) from error.__cause__
-        if isinstance(answer, Reply):
-            fault = fault_error(answer, doing=doing, endpoint=endpoint, context=None)
-            raise fault or TransportError("The trust service answered with a fault", endpoint=endpoint)
-        self._tell("issued", endpoint, answer, f"expires {answer.expires:%H:%M:%S} UTC" if answer.expires else "")
-        return answer
-
-    def _cancel(self, key: RecordKey, context: SecurityContext) -> bool:
-        """Tell the service that a context is not needed any more; False when it does not confirm."""
-        peer = self._peers.get(key)
-        if peer is None or peer.policy.token.must_not_send_cancel or context.is_over(self._environment.clock):
-            return False
-        dialect = self._dialect_for(peer.policy)
-        keyring = self._parties.keyring(context.endpoint)
-        try:
-            exchange = self._initiator.ask_cancel(context, peer.policy, keyring, dialect)
-            reply = self._post(exchange, replace(peer, timeout=_CANCEL_TIMEOUT))
-            done = self._initiator.accept_cancel(exchange, reply)
-        except SecureConversationError as error:
-            log.info("The context %s was not cancelled: %s", context.identifier, error.message)
-            return False
-        if done:
-            self._tell("cancelled", context.endpoint, context, "")
-        return done
-
-    def _post(self, exchange: Exchange, peer: _Peer) -> Soap:
-        return post(
-            peer.session, exchange.endpoint, exchange.soap, exchange.action, peer.timeout, self._environment.limits
-        )
-
-    def _lose(self, call: _Call, error: TokenFault) -> None:
-        """A fault of the security layer: the context may be lost, so the next call asks for a new one."""
-        assert call.context is not None
-        if self._store.drop(self._key(call.endpoint, call.conversation), call.context):
-            self._tell("lost", call.endpoint, call.context, error.name)
-
-    def _dialect_for(self, policy: ConversationPolicy) -> Dialect:
-        if self._dialect == "auto":
-            return dialect_of(policy)
-        return DIALECTS[self._dialect].in_generation(policy.wst)
-
-    def _tell(self, kind: str, endpoint: str, context: SecurityContext | None, detail: str) -> None:
-        log.debug("%s %s %s %s", kind, endpoint, _name(context), detail)
-        if self._on_event is not None:
-            self._on_event(
-                Event(
-                    kind,
-                    endpoint,
-                    _name(context),
-                    context.instance if context else None,
-                    self._environment.clock.now(),
-                    detail,
-                )
-            )
-
-    def _guard(self, session: requests.Session) -> None:
-        """Watch the answers on a session: zeep takes an empty 202 for success and follows redirects by itself."""
-        hooks = session.hooks["response"]
-        if _check_response not in hooks:
-            hooks.append(_check_response)
-
-
-def _check_response(response: requests.Response, *args: object, **kwargs: object) -> None:
-    """Refuse what zeep would take without asking :meth:`SecureConversation.verify`.
-
-    Raises:
-        TransportError: for a redirect of a secured request.
-        VerificationError: check "empty-answer", for an empty answer where there must be one.
-    """
-    redirected = 300 <= response.status_code < 400
-    if not redirected and not (response.status_code in (200, 201, 202) and not response.content):
-        return
-    call = _CALL.get()
-    if call is None or call.protected is None or not _is_request_of(call, response.request):
-        return
-    if redirected:
-        raise TransportError(
-            "The service redirects, and a secured message is for nobody else",
-            status_code=response.status_code,
-            hint="give the address that it redirects to as the endpoint, if you trust it",
-            doing="calling the service",
-            endpoint=call.endpoint,
-        )
-    if call.operation.has_output:
-        raise VerificationError(
-            "empty-answer",
-            "The answer is empty, and the operation has an output",
-            hint="something between here and the service dropped or forged the answer",
-            doing="calling the service",
-            endpoint=call.endpoint,
-        )
-
-
-def _is_request_of(call: _Call, request: requests.PreparedRequest) -> bool:
-    assert call.protected is not None
-    body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
-    return (call.protected.message_id or "\0").encode() in body
-
-
-def _refuse_settings(settings: Any) -> None:
-    if settings.raw_response:
-        raise ConfigurationError(
-            "Settings(raw_response=True) would hand out replies that nobody verified or decrypted",
-            hint="call without raw_response; plugins see the decrypted reply in ingress()",
-        )
-    if not settings.strict:
-        raise ConfigurationError(
-            "Settings(strict=False) lets the parser repair messages, and signatures then fail or mean something else",
-            hint="use strict=True",
-        )
-
-
-def _refuse_weak(operation: OperationPolicy) -> None:
-    """A policy that came with the WSDL must secure the call; a weaker one is for the user himself to choose."""
-    for what, policy in (("request", operation.request), ("response", operation.response)):
-        if policy.binding is None:
-            raise PolicyError(
-                f"The policy of the {what} of {operation.name} secures nothing, and it is not sent in the clear",
-                hint="check that this is the WSDL with the policy, or give policy= yourself",
-            )
-        if not policy.signed.body:
-            raise PolicyError(
-                f"The policy of the {what} of {operation.name} leaves the Body unsigned",
-                hint="give policy= yourself if that is what you want",
-            )
-
-
-def _operation_policy(policy: EndpointPolicy, name: str | None, action: str | None) -> OperationPolicy:
-    """The policies of an operation, by its name or the action of its request; of a bare policy, the same for all."""
-    for operation in policy.operations.values():
-        if operation.name == name or (name is None and action in operation.actions):
-            return operation
-    if policy.operations:
-        raise PolicyError(
-            f"The policy has no operation {name or action!r}", hint="give the WSDL that belongs to the service"
-        )
-    everywhere: Policy = policy.endpoint
-    return OperationPolicy(
-        name=name or action or "the operation",
-        actions=frozenset(),
-        input_element=None,
-        has_output=True,
-        request=everywhere,
-        response=everywhere,
-        fault=everywhere,
-    )
-
-
-def _soap_of(envelope: etree._Element) -> str:
-    return str(etree.QName(envelope).namespace)
-
-
-def _name(context: SecurityContext | None) -> str | None:
-    return context.identifier if context is not None else None

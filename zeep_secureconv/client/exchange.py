@@ -12,7 +12,7 @@ Timeout = float | tuple[float | None, float | None] | None
 
 
 def post(
-    session: requests.Session, endpoint: str, soap: Soap, action: str, timeout: Timeout, limits: Limits
+    session: requests.Session, endpoint: str, soap: Soap, action: str, *, timeout: Timeout, limits: Limits
 ) -> Soap:
     """Send a message and parse the answer. Redirects are not followed.
 

@@ -50,7 +50,8 @@ class Parties:
         for one in (signing, decrypting):
             if one is not None and not isinstance(one, Identity):
                 raise ConfigurationError(
-                    "identity= is not an Identity", hint="give Identity.from_pkcs12(…) or Identity.from_pem(…)"
+                    "identity= is not an Identity",
+                    hint="give Identity.from_pkcs12(…) or Identity.from_pem(…)",
                 )
         if trust is not None and not isinstance(trust, Trust):
             raise ConfigurationError("trust= is not a Trust", hint="give Trust.from_pem('ca.pem')")
@@ -72,29 +73,6 @@ class Parties:
             role="server",
         )
 
-    def need_peer(self, endpoint: str) -> None:
-        """Check, before any traffic, that everything that an X.509 bootstrap needs is there.
-
-        Raises:
-            ConfigurationError: naming the first thing that is missing.
-        """
-        if self.signing is None:
-            raise ConfigurationError(
-                "The policy wants us to sign with a certificate, and there is none",
-                hint="give identity=Identity.from_pkcs12('client.p12', 'password')",
-                endpoint=endpoint,
-            )
-        if self.trust is None:
-            raise ConfigurationError(
-                "Nothing says whom to trust", hint="give trust=Trust.from_pem('ca.pem')", endpoint=endpoint
-            )
-        if self._certificates(endpoint)[1] is None:
-            raise ConfigurationError(
-                "The service's certificate is not known, so nothing can be encrypted to it",
-                hint="give peer='server.pem', or pin exactly one certificate in trust=",
-                endpoint=endpoint,
-            )
-
     def fingerprint(self, endpoint: str) -> str:
         """The same for the same parties, so that contexts are not shared between different ones."""
         certificates = [*(i.certificate for i in (self.signing, self.decrypting) if i is not None)]
@@ -109,6 +87,29 @@ class Parties:
             return (pins[0], pins[0]) if len(pins) == 1 else (None, None)
         signer, recipient = peer if isinstance(peer, tuple) else (peer, peer)
         return _load(signer), _load(recipient)
+
+
+def need_everything(keyring: Keyring, endpoint: str) -> None:
+    """Check, before any traffic, that everything that an X.509 bootstrap needs is there.
+
+    Raises:
+        ConfigurationError: naming the first thing that is missing.
+    """
+    for present, what, hint in (
+        (
+            keyring.signing,
+            "The policy wants us to sign with a certificate, and there is none",
+            "give identity=Identity.from_pkcs12('client.p12', 'password')",
+        ),
+        (keyring.trust, "Nothing says whom to trust", "give trust=Trust.from_pem('ca.pem')"),
+        (
+            keyring.peer,
+            "The service's certificate is not known, so nothing can be encrypted to it",
+            "give peer='server.pem', or pin exactly one certificate in trust=",
+        ),
+    ):
+        if present is None:
+            raise ConfigurationError(what, hint=hint, endpoint=endpoint)
 
 
 def _load(certificate: Certificate) -> x509.Certificate:

@@ -54,11 +54,13 @@ class Policies:
             assert given is not None
             return given
         wsdl, name = binding.wsdl, binding.name.text
-        with self._lock:
-            known = self._wsdls.setdefault(wsdl, {})
-            if name not in known:
-                known[name] = _read_from(wsdl, name)
-            return known[name]
+        known = self._wsdls.get(wsdl, {}).get(name)
+        if known is None:
+            # not under the lock: it may take a while, and others go elsewhere
+            known = _read_from(wsdl, name)
+            with self._lock:
+                self._wsdls.setdefault(wsdl, {})[name] = known
+        return known
 
     def _source(self, endpoint: str) -> PolicySource | None:
         if isinstance(self._given, Mapping):

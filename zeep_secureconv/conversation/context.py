@@ -85,7 +85,9 @@ class SecurityContext:
         """
         cipher, start = _cipher(key), len(_MAGIC) + _NONCE_BYTES
         if not data.startswith(_MAGIC):
-            raise StoreError("These bytes are no stored security context", hint="give what to_bytes() returned")
+            raise StoreError(
+                "These bytes are no stored security context", hint="give what to_bytes() returned"
+            )
         try:
             plain = cipher.decrypt(data[len(_MAGIC) : start], data[start:], _MAGIC)
         except InvalidTag:

@@ -93,9 +93,7 @@ class Initiator:
             key_size=size,
             computed_key_algorithm=f"{dialect.wst}/CK/PSHA1",
         )
-        return self._exchange(
-            endpoint, request, policy, keyring, dialect, policy.bootstrap, policy.bootstrap
-        )
+        return self._exchange(endpoint, request, policy, keyring, dialect, policy.bootstrap, policy.bootstrap)
 
     def accept_issue(self, exchange: Exchange, reply: Soap, dialect: Dialect) -> Reply | SecurityContext:
         """The context that an answer to :meth:`ask_issue` brings, or the fault it holds.
@@ -104,7 +102,12 @@ class Initiator:
             VerificationError: when the answer, or what it says, is not acceptable.
         """
         checked = read_reply(
-            reply, exchange.response, exchange.keyring, self._environment, exchange.protected, None
+            reply,
+            exchange.response,
+            exchange.keyring,
+            self._environment,
+            request=exchange.protected,
+            seen=None,
         )
         if checked.fault is not None:
             return checked
@@ -147,7 +150,12 @@ class Initiator:
             VerificationError: when the answer is not from the service.
         """
         checked = read_reply(
-            reply, exchange.response, exchange.keyring, self._environment, exchange.protected, None
+            reply,
+            exchange.response,
+            exchange.keyring,
+            self._environment,
+            request=exchange.protected,
+            seen=None,
         )
         if checked.fault is not None or checked.soap.payload is None:
             return False
@@ -211,7 +219,7 @@ class Initiator:
             expires=lifetime.expires if lifetime else None,
             dialect=dialect.name,
             renewable=response.renewing is None or response.renewing.allow,
-            policy=policy.fingerprint(),
+            policy=policy.fingerprint,
             received=self._environment.clock.monotonic(),
             key=ContextKey(
                 identifier=token.identifier,
@@ -232,7 +240,9 @@ class Initiator:
         created, expires = lifetime.created, lifetime.expires
         if created is not None and created > now + skew:
             raise VerificationError("lifetime", "The context is not valid yet", hint="set the clocks")
-        if expires is not None and (expires <= (created or now - skew) or expires - (created or now) < _SHORTEST):
+        if expires is not None and (
+            expires <= (created or now - skew) or expires - (created or now) < _SHORTEST
+        ):
             raise VerificationError("lifetime", "The context is over before it begins", hint="set the clocks")
 
     def _hold(self, token: ContextToken) -> None:
@@ -240,7 +250,9 @@ class Initiator:
         name = (token.identifier, token.instance)
         with self._lock:
             if name in self._held:
-                raise VerificationError("context-reused", "The service gave a context that it had given before")
+                raise VerificationError(
+                    "context-reused", "The service gave a context that it had given before"
+                )
             self._held[name] = None
             while len(self._held) > _REMEMBERED_CONTEXTS:
                 self._held.popitem(last=False)

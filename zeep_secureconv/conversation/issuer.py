@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Callable
 from uuid import UUID
 
 from ..environment import Environment
@@ -76,7 +76,7 @@ class Issuer:
     ) -> None:
         self._endpoint = endpoint
         self._policy = policy
-        self._fingerprint = policy.fingerprint()
+        self._fingerprint = policy.fingerprint
         self._store = store
         self._environment = environment
         self._lifetime = lifetime
@@ -124,9 +124,7 @@ class Issuer:
 
         return self._give(request, old.identifier, self._new_name(), principal, keep)
 
-    def cancel(
-        self, request: RequestSecurityToken, context: SecurityContext
-    ) -> RequestSecurityTokenResponse:
+    def cancel(self, request: RequestSecurityToken, context: SecurityContext) -> RequestSecurityTokenResponse:
         """Forget a context; *context* is the one that secured the request, and no other can be cancelled by it.
 
         Raises:
@@ -219,7 +217,11 @@ class Issuer:
         own = self._environment.random(size)
         if request.entropy is None:
             trust = self._policy.application.trust
-            if trust is not None and trust.require_client_entropy and request.request_type is RequestType.ISSUE:
+            if (
+                trust is not None
+                and trust.require_client_entropy
+                and request.request_type is RequestType.ISSUE
+            ):
                 raise RequestRefused("InvalidRequest", "The policy demands entropy of the client")
             return own, None, own
         if request.computed_key_algorithm not in (None, f"{request.wst}/CK/PSHA1"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..errors import PolicyError
 from ..names import SOAP11, WSA_2005
@@ -58,6 +58,7 @@ class ConversationPolicy:
         trust = self.application.trust
         return trust is not None and trust.require_server_entropy
 
+    @cached_property
     def fingerprint(self) -> str:
         """The same for the same policy, so that contexts are not shared between different ones."""
         return fingerprint(self.application, self.soap, self.wsa)

@@ -63,6 +63,8 @@ def parse_document(data: bytes, location: str) -> etree._Element:
 def _has_binding(root: etree._Element, binding: str | None) -> bool:
     local = (binding or "").rpartition("}")[2]
     return any(
-        isinstance(child.tag, str) and etree.QName(child).localname == "binding" and child.get("name") == local
+        isinstance(child.tag, str)
+        and etree.QName(child).localname == "binding"
+        and child.get("name") == local
         for child in root
     )

@@ -315,3 +315,15 @@ class EndpointPolicy:
     soap: str | None = None
     address: str | None = None
     response_actions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def everywhere(self) -> OperationPolicy:
+        """The endpoint's policy as that of an operation, for a source that knows no operations."""
+        return OperationPolicy(
+            name="the operation",
+            actions=frozenset(),
+            input_element=None,
+            has_output=True,
+            request=self.endpoint,
+            response=self.endpoint,
+            fault=self.endpoint,
+        )

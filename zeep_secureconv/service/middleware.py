@@ -148,9 +148,7 @@ class SecureConversationMiddleware:
 
     def _issuer(self, environ: Environ) -> Issuer:
         endpoint = self._endpoint or environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        return Issuer(
-            endpoint, self._conversation, self._store, self._environment, lifetime=self._lifetime
-        )
+        return Issuer(endpoint, self._conversation, self._store, self._environment, lifetime=self._lifetime)
 
     # ---------------------------------------------------------------------------------- trust service
 
@@ -182,7 +180,9 @@ class SecureConversationMiddleware:
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(issued.response, dialect, kind))
         ring = replace(self._keyring, peer=signer)
-        return self._secure(reply, policy, ring, verified.addressing, dialect.action(kind, Direction.RESPONSE))
+        return self._secure(
+            reply, policy, ring, verified.addressing, dialect.action(kind, Direction.RESPONSE)
+        )
 
     def _cancel(self, soap: Soap, issuer: Issuer, kind: RequestType, dialect: Dialect) -> _Answer:
         """Cancel: secured by the context itself."""
@@ -198,7 +198,9 @@ class SecureConversationMiddleware:
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(response, dialect, kind))
         ring = replace(self._keyring, context=context.key)
-        return self._secure(reply, policy, ring, verified.addressing, dialect.action(kind, Direction.RESPONSE))
+        return self._secure(
+            reply, policy, ring, verified.addressing, dialect.action(kind, Direction.RESPONSE)
+        )
 
     # ------------------------------------------------------------------------------------ application
 
@@ -225,16 +227,7 @@ class SecureConversationMiddleware:
                 return operation
         if self._policy.operations:
             raise VerificationError("action", "No operation has this action")
-        everywhere = self._policy.endpoint
-        return OperationPolicy(
-            name="",
-            actions=frozenset(),
-            input_element=None,
-            has_output=True,
-            request=everywhere,
-            response=everywhere,
-            fault=everywhere,
-        )
+        return self._policy.everywhere()
 
     def _run(
         self, verified: Verified, action: str, context: SecurityContext, environ: Environ
@@ -258,7 +251,9 @@ class SecureConversationMiddleware:
         inner.pop("HTTP_TRANSFER_ENCODING", None)
         started: list[str] = []
 
-        def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], None]:
+        def start(
+            status: str, headers: list[tuple[str, str]], exc_info: object = None
+        ) -> Callable[[bytes], None]:
             started[:] = [status]
             return written.append
 
@@ -285,7 +280,11 @@ class SecureConversationMiddleware:
         detail = None
         if payload is not None:
             holders = [child for child in payload if str(child.tag).rpartition("}")[2].lower() == "detail"]
-            detail = next((child.tag for child in holders[0] if isinstance(child.tag, str)), None) if holders else None
+            detail = (
+                next((child.tag for child in holders[0] if isinstance(child.tag, str)), None)
+                if holders
+                else None
+            )
         policy = operation.faults.get(str(detail), operation.fault)
         local = str(detail).rpartition("}")[2]
         return _signed_fault(policy, self._conversation.wsa), actions.get(f"{operation.name}:fault:{local}")
@@ -293,9 +292,7 @@ class SecureConversationMiddleware:
     # --------------------------------------------------------------------------------------- security
 
     def _unprotect(self, soap: Soap, policy: Policy, ring: Keyring) -> Verified:
-        return unprotect(
-            soap, policy, ring, self._environment, direction=Direction.REQUEST, seen=self._seen
-        )
+        return unprotect(soap, policy, ring, self._environment, direction=Direction.REQUEST, seen=self._seen)
 
     def _secure(
         self, reply: Soap, policy: Policy, ring: Keyring, request: Addressing, action: str | None
@@ -401,5 +398,6 @@ def _same_generation(wst: str, dialect: Dialect) -> None:
 
 def _signed_fault(policy: Policy, wsa: str) -> Policy:
     """Faults are signed with their addressing even where the policy has no parts for them, so that they prove
-    something to the client."""
+    something to the client.
+    """
     return replace(policy, signed=policy.signed | Parts(body=True, headers=(HeaderPart(namespace=wsa),)))

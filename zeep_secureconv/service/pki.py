@@ -52,8 +52,8 @@ def make_pki(folder: Path, *, force: bool = False, clock: Clock = SYSTEM_CLOCK) 
         The files written.
 
     Raises:
-        ConfigurationError: when a file is there already and *force* is not given.
-        OSError: when the folder cannot be written.
+        ConfigurationError: when a file is there already and *force* is not given, or the folder cannot be
+            written.
     """
     paths = {
         folder / f"{name}{suffix}" for name in ("server", "client") for suffix in (".pem", ".key", ".p12")
@@ -66,9 +66,14 @@ def make_pki(folder: Path, *, force: bool = False, clock: Clock = SYSTEM_CLOCK) 
             hint="choose another folder, or give --force to make everything anew",
         )
     contents = _contents(clock)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        _write(folder / name, data)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            _write(folder / name, data)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be written: {error.strerror}", hint="choose a folder that you may write to"
+        ) from error
     return [folder / name for name in contents]
 
 

@@ -36,8 +36,7 @@ class HttpServer:
         limits: twice ``message_bytes`` bounds what a request may send; the application may take less.
 
     Raises:
-        ConfigurationError: on entering, when cheroot is not installed.
-        OSError: on entering, when the port cannot be bound.
+        ConfigurationError: on entering, when cheroot is not installed, or the port cannot be bound.
     """
 
     def __init__(
@@ -68,14 +67,20 @@ class HttpServer:
 
     def __enter__(self) -> HttpServer:
         try:
-            from ._cheroot import CherootServer  # noqa: PLC0415 - an extra
+            from ._cheroot import CherootServer
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 "The HTTP server needs cheroot, which is not installed",
                 hint="pip install zeep_secureconv[service]",
             ) from error
         server = CherootServer((self._host, self._port), self._run, self._tls, self._limits)
-        server.prepare()
+        try:
+            server.prepare()
+        except OSError as error:
+            raise ConfigurationError(
+                f"Cannot listen on {self._host}:{self._port}: {error}",
+                hint="choose another host or port; port 0 takes any free one",
+            ) from error
         self._server = server
         self._thread = threading.Thread(target=server.serve, name="zeep_secureconv-http", daemon=True)
         self._thread.start()

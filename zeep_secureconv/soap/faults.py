@@ -79,7 +79,9 @@ def make_fault(version: str, *, code: str, text: str, sender: bool = True) -> So
     value.text = f"soap:{'Sender' if sender else 'Receiver'}"
     if not code.startswith(f"{{{version}}}"):
         inner = etree.SubElement(outer, f"{{{version}}}Subcode")
-        _put_qname(etree.SubElement(inner, f"{{{version}}}Value", nsmap={"f": code[1:].partition("}")[0]}), code)
+        _put_qname(
+            etree.SubElement(inner, f"{{{version}}}Value", nsmap={"f": code[1:].partition("}")[0]}), code
+        )
     reason = etree.SubElement(fault, f"{{{version}}}Reason")
     reason_text = etree.SubElement(reason, f"{{{version}}}Text")
     reason_text.set("{http://www.w3.org/XML/1998/namespace}lang", "en")

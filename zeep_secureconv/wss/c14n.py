@@ -60,9 +60,7 @@ def _canonicalize_with_default(apex: etree._Element, prefixes: frozenset[str]) -
     return "".join(out).encode()
 
 
-def _start_tag(
-    node: etree._Element, rendered: list[dict[str | None, str]], prefixes: frozenset[str]
-) -> str:
+def _start_tag(node: etree._Element, rendered: list[dict[str | None, str]], prefixes: frozenset[str]) -> str:
     """The start tag with the declarations that section 3 of the recommendation demands; pushes what it renders."""
     scope: dict[str | None, str] = dict(node.nsmap)
     above = rendered[-1]
@@ -74,7 +72,9 @@ def _start_tag(
         if prefix not in (None, "xml"):
             used.add(prefix)
         label = f"{prefix}:{qname.localname}" if prefix else qname.localname
-        attributes.append(((qname.namespace or "", qname.localname), f' {label}="{str(value).translate(_ATTRIBUTE)}"'))
+        attributes.append(
+            ((qname.namespace or "", qname.localname), f' {label}="{str(value).translate(_ATTRIBUTE)}"')
+        )
     used |= prefixes & {prefix for prefix in scope if prefix}
     here = dict(above)
     declarations = []

@@ -163,7 +163,9 @@ class Trust:
         if any(same(certificate, pin) for pin in self.pins):
             return
         if not self.anchors:
-            raise VerificationError("certificate", f"The {role}'s certificate is none of those pinned in trust")
+            raise VerificationError(
+                "certificate", f"The {role}'s certificate is none of those pinned in trust"
+            )
         builder = (
             verification.PolicyBuilder()
             .store(verification.Store(list(self.anchors)))
@@ -212,7 +214,9 @@ def _end_entity_policy(role: str) -> verification.ExtensionPolicy:
     def check_usage(
         _policy: verification.Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None
     ) -> None:
-        if usage is not None and not (usage.digital_signature or usage.content_commitment or usage.key_encipherment):
+        if usage is not None and not (
+            usage.digital_signature or usage.content_commitment or usage.key_encipherment
+        ):
             raise ValueError("its KeyUsage allows neither signatures nor encryption of keys")
 
     def check_extended(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -37,7 +38,8 @@ class _BlockCipher:
         iv = random(self.block)
         count = self.block - len(plaintext) % self.block
         encryptor = _Cipher(self.algorithm(key), modes.CBC(iv)).encryptor()
-        return iv + encryptor.update(plaintext + bytes([count]) * count) + encryptor.finalize()
+        # three updates and one join: large bodies are copied once
+        return b"".join((iv, encryptor.update(plaintext), encryptor.update(bytes([count]) * count)))
 
     def decrypt(self, key: bytes, data: bytes) -> bytes:
         if len(data) < 2 * self.block or len(data) % self.block:

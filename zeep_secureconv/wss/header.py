@@ -9,10 +9,7 @@ from ..limits import Limits
 from ..names import DS, SOAP12, WSC_2005, WSC_200512, WSSE, WSU, XENC
 from ..soap.envelope import Soap
 
-_WITH_ID = etree.XPath(
-    "descendant-or-self::*[@wsu:Id] | descendant-or-self::ds:*[@Id] | descendant-or-self::xenc:*[@Id]",
-    namespaces={"wsu": WSU, "ds": DS, "xenc": XENC},
-)
+_WITH_ID = etree.XPath("descendant-or-self::*[@wsu:Id or @Id]", namespaces={"wsu": WSU})
 _COUNT = etree.XPath("count(descendant::*)")
 _WSU_ID = f"{{{WSU}}}Id"
 _CRYPTO = (f"{{{DS}}}", f"{{{XENC}}}")
@@ -57,7 +54,9 @@ def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
         (_TOKENS, limits.tokens),
     ):
         if sum(tag in kind for tag in tags) > most:
-            raise LimitExceeded("header-size", "The wsse:Security header has too many tokens, keys or signatures")
+            raise LimitExceeded(
+                "header-size", "The wsse:Security header has too many tokens, keys or signatures"
+            )
     return found[0]
 
 

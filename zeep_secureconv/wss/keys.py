@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Optional
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import pkcs12
+from lxml import etree
 
 from ..errors import ConfigurationError
+from ..names import WSU
 from . import encryption, signature
 from .certificates import Source, Trust, load_certificates, read_source
 
@@ -103,7 +105,10 @@ class Identity:
                 "The private key is not an RSA key", hint="bootstrap policies with X.509 tokens need RSA"
             )
         public = certificate.public_key()
-        if not isinstance(public, RSAPublicKey) or public.public_numbers() != key.public_key().public_numbers():
+        if (
+            not isinstance(public, RSAPublicKey)
+            or public.public_numbers() != key.public_key().public_numbers()
+        ):
             raise ConfigurationError(
                 "The private key does not belong to the certificate",
                 hint="give the key that the certificate was issued for",
@@ -140,9 +145,14 @@ class ContextKey:
     attached: bytes | None = field(default=None, repr=False)
     unattached: bytes | None = field(default=None, repr=False)
 
+    @cached_property
+    def token_id(self) -> str | None:
+        """wsu:Id of the token."""
+        return etree.fromstring(self.token).get(f"{{{WSU}}}Id")
+
 
 #: Finds the key for (Identifier, Instance or None), or None when there is no such context.
-ContextLookup = Callable[[str, Optional[str]], Optional[ContextKey]]
+ContextLookup = Callable[[str, str | None], ContextKey | None]
 
 
 @dataclass(frozen=True, kw_only=True)

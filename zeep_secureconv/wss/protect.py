@@ -30,7 +30,7 @@ from .c14n import canonicalize
 from .certificates import may_encrypt, may_sign
 from .kdf import derive_key
 from .keys import ContextKey, Keyring
-from .tokens import token_id, write_time
+from .tokens import write_time
 
 _ID = f"{{{WSU}}}Id"
 _NONCE_BYTES = 16
@@ -72,7 +72,8 @@ class _SigningKey:
 @dataclass(frozen=True, kw_only=True)
 class _EncryptionKey:
     """Encrypts parts. *tokens* stand in the header before the data; *carrier* wraps a ReferenceList, so that a
-    key that travels with the message (EncryptedKey) holds the list itself."""
+    key that travels with the message (EncryptedKey) holds the list itself.
+    """
 
     key: bytes = field(repr=False)
     reference: str
@@ -146,10 +147,10 @@ def protect(
         signed = _give_ids(_signed_parts(soap, policy, also=f"{{{WSSE11}}}EncryptedHeader"), ids)
     digests = [(part.get(_ID, ""), _digest(binding.algorithm_suite.digest, part)) for part in signed]
     timestamp = ids.new("TS") if binding.include_timestamp else None
-    planned = cipher.plan(body=policy.encrypted.body, headers=len(headers), signature=binding.encrypt_signature)
-    security = _parse_header(
-        soap, _header_text(binding, keys, planned, timestamp, digests, environment, ids)
+    planned = cipher.plan(
+        body=policy.encrypted.body, headers=len(headers), signature=binding.encrypt_signature
     )
+    security = _parse_header(soap, _header_text(binding, keys, planned, timestamp, digests, environment, ids))
     soap.need_header().append(security)
     value = _sign(security, binding.algorithm_suite.digest, keys.signing, timestamp)
     if not binding.encrypt_before_signing:
@@ -166,9 +167,7 @@ def protect(
 
 
 def _signed_parts(soap: Soap, policy: Policy, *, also: str = "") -> list[etree._Element]:
-    parts = [
-        block for block in soap.blocks() if policy.signed.header(str(block.tag)) or block.tag == also
-    ]
+    parts = [block for block in soap.blocks() if policy.signed.header(str(block.tag)) or block.tag == also]
     return [soap.body, *parts] if policy.signed.body else parts
 
 
@@ -206,7 +205,7 @@ def _symmetric_keys(
     context = keyring.context
     suite = binding.algorithm_suite
     included = token.include.in_message(direction)
-    inside = token_id(etree.fromstring(context.token)) if included else None
+    inside = context.token_id if included else None
     by_id = inside if included and not token.require_external_uri_reference else None
     reference = references.context_reference(context, token_id=by_id)
     if token.derived_keys not in _CONTEXT_KEYS:
@@ -472,7 +471,11 @@ class _Cipher:
         for block in headers:
             wrapper = etree.Element(f"{{{WSSE11}}}EncryptedHeader")
             wrapper.set(_ID, self._ids.new("EH"))
-            for name in (f"{{{soap.version}}}mustUnderstand", f"{{{soap.version}}}actor", f"{{{soap.version}}}role"):
+            for name in (
+                f"{{{soap.version}}}mustUnderstand",
+                f"{{{soap.version}}}actor",
+                f"{{{soap.version}}}role",
+            ):
                 if name in block.attrib:
                     wrapper.set(name, block.attrib[name])
             parent = block.getparent()
@@ -511,5 +514,5 @@ class _Cipher:
             "<xenc:CipherData><xenc:CipherValue/></xenc:CipherData></xenc:EncryptedData>"
         )
         octets = encryption.encrypt(self._algorithm, self._key.key, plaintext, self._random)
-        data[2][0].text = base64.encode(octets)
+        data[2][0].text = base64.encode_octets(octets)
         return data

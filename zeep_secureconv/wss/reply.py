@@ -38,6 +38,7 @@ def read_reply(
     policy: Policy,
     keyring: Keyring,
     environment: Environment,
+    *,
     request: Protected,
     seen: SeenSignatures | None,
 ) -> Reply:
@@ -48,8 +49,10 @@ def read_reply(
     and never proves anything. Only a Body whose single child is soap:Fault gets this leave.
 
     Args:
-        policy: the effective policy of the answer.
+        soap: the answer as it was received.
+        policy: its effective policy.
         keyring: must allow the context of the request alone.
+        environment: time and bounds.
         request: what was sent.
         seen: memory of signature values of this conversation.
 

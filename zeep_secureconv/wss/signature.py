@@ -70,9 +70,7 @@ def rsa_verify(algorithm: str, certificate: x509.Certificate, data: bytes, value
     public_key = certificate.public_key()
     if not isinstance(public_key, RSAPublicKey) or algorithm not in _RSA:
         return False
-    pem = public_key.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = public_key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     context = xmlsec.SignatureContext()
     context.key = xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatPem)
     try:

@@ -158,7 +158,9 @@ def read_timestamp(element: etree._Element) -> Timestamp:
     created = element.findall(f"{{{WSU}}}Created")
     expires = element.findall(f"{{{WSU}}}Expires")
     if len(created) != 1 or len(expires) > 1:
-        raise VerificationError("timestamp", "The Timestamp does not have one Created and at most one Expires")
+        raise VerificationError(
+            "timestamp", "The Timestamp does not have one Created and at most one Expires"
+        )
     return Timestamp(read_time(created[0].text), read_time(expires[0].text) if expires else None)
 
 

@@ -19,6 +19,7 @@ from ..environment import Environment
 from ..errors import LimitExceeded, PolicyError, VerificationError
 from ..names import DS, EXC_C14N, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
 from ..policy.model import (
+    AsymmetricBinding,
     DerivedKeys,
     Direction,
     Policy,
@@ -156,6 +157,7 @@ class _Reader:
         self._ids: dict[str, etree._Element] = {}
         self._signatures: dict[int, _Signature] = {}
         self._decrypted: list[etree._Element] = []
+        self._opened: dict[str | None, bytes] = {}
         self._until: datetime = environment.clock.now() + timedelta(hours=1)
 
     # ------------------------------------------------------------------------------------ cheap checks
@@ -175,7 +177,9 @@ class _Reader:
         self._timestamp = stamps[0] if stamps else None
         if self._timestamp is None:
             if self._binding.include_timestamp:
-                raise VerificationError("timestamp", "The policy demands a Timestamp and the message has none")
+                raise VerificationError(
+                    "timestamp", "The policy demands a Timestamp and the message has none"
+                )
             return
         stamp = read_timestamp(self._timestamp)
         now, skew = self._environment.clock.now(), self._environment.clock_skew
@@ -245,7 +249,9 @@ class _Reader:
         if not children:
             return ()
         if len(children) > 1 or children[0].tag != _INCLUSIVE:
-            raise VerificationError("canonicalization", "A canonicalization has parameters that are not known")
+            raise VerificationError(
+                "canonicalization", "A canonicalization has parameters that are not known"
+            )
         prefixes = tuple((children[0].get("PrefixList") or "").split())
         if len(prefixes) > self._limits.references:
             raise LimitExceeded("canonicalization", "A PrefixList is too long")
@@ -261,7 +267,9 @@ class _Reader:
             transforms = _only(reference, f"{{{DS}}}Transforms", "transform")
             transform = _only(transforms, f"{{{DS}}}Transform", "transform")
             if len(transforms) != 1 or transform.get("Algorithm") != self._suite.canonicalization:
-                raise VerificationError("transform", "Only exclusive canonicalization is accepted as a transform")
+                raise VerificationError(
+                    "transform", "Only exclusive canonicalization is accepted as a transform"
+                )
             digest = _only(reference, f"{{{DS}}}DigestMethod", "signature-form")
             if digest.get("Algorithm") != self._suite.digest or len(digest):
                 raise VerificationError("algorithm", "A digest algorithm is not that of the policy")
@@ -327,7 +335,9 @@ class _Reader:
         else:
             base = self._token(token.source.id)
             if base.tag not in CONTEXT_TOKENS:
-                raise VerificationError("derived-key", "A DerivedKeyToken is derived from something unsupported")
+                raise VerificationError(
+                    "derived-key", "A DerivedKeyToken is derived from something unsupported"
+                )
             name = read_context_token(base, self._limits)
             source = self._context(name.identifier, name.instance)
         key = derive_key(
@@ -380,7 +390,9 @@ class _Reader:
         for name, prefixes, value in found.references:
             element = self._ids.get(name)
             if element is None:
-                raise VerificationError("reference", "A signature refers to something that is not in the message")
+                raise VerificationError(
+                    "reference", "A signature refers to something that is not in the message"
+                )
             data = canonicalize(element, prefixes)
             if not hmac.compare_digest(signature.digest(self._suite.digest, data), value):
                 raise VerificationError("digest", "A signed part was changed")
@@ -388,10 +400,19 @@ class _Reader:
         found.body_was_clear = any(part is self._soap.body for part in self._decrypted)
 
     def _open_key(self, element: etree._Element) -> bytes:
-        """The content key in an EncryptedKey; a random one when it cannot be opened, so that failures look alike."""
+        """The content key in an EncryptedKey, opened once however often it is used."""
+        name = element.get("Id")
+        if name not in self._opened:
+            self._opened[name] = self._unwrap_key(element)
+        return self._opened[name]
+
+    def _unwrap_key(self, element: etree._Element) -> bytes:
+        """The key that RSA opens; a random one when it cannot be opened, so that failures look alike."""
         identity = self._keyring.decrypting
         if identity is None:
-            raise VerificationError("encrypted-key", "The message is encrypted to a certificate, and we have none")
+            raise VerificationError(
+                "encrypted-key", "The message is encrypted to a certificate, and we have none"
+            )
         self._check_key_transport(element)
         key_info = _only(element, f"{{{DS}}}KeyInfo", "token-reference")
         reference = read_reference(key_info.find(f"{{{WSSE}}}SecurityTokenReference"))
@@ -400,7 +421,9 @@ class _Reader:
         else:
             meant = means(reference, identity.certificate)
         if not meant:
-            raise VerificationError("encrypted-key", "The message is encrypted to another certificate than ours")
+            raise VerificationError(
+                "encrypted-key", "The message is encrypted to another certificate than ours"
+            )
         length = encryption.key_length(self._suite.encryption)
         try:
             key = identity.decrypt(_cipher_value(element), self._suite.asymmetric_key_wrap)
@@ -417,7 +440,9 @@ class _Reader:
         for child in method:
             sha1 = child.tag == f"{{{DS}}}DigestMethod" and child.get("Algorithm") == SHA1
             if suite.asymmetric_key_wrap != RSA_OAEP_MGF1P or not sha1:
-                raise VerificationError("algorithm", "A key transport algorithm has parameters that are not known")
+                raise VerificationError(
+                    "algorithm", "A key transport algorithm has parameters that are not known"
+                )
 
     def _decrypt_listed(self, listed: etree._Element, key: bytes | None) -> None:
         names = [ref.get("URI") or "" for ref in listed.findall(f"{{{XENC}}}DataReference")]
@@ -426,7 +451,9 @@ class _Reader:
         for uri in names:
             data = self._ids.get(uri[1:]) if uri.startswith("#") else None
             if data is None or data.tag != ENCRYPTED_DATA:
-                raise VerificationError("reference", "A ReferenceList names something that is not encrypted data")
+                raise VerificationError(
+                    "reference", "A ReferenceList names something that is not encrypted data"
+                )
             self._decrypt(data, key)
 
     def _decrypt(self, data: etree._Element, key: bytes | None) -> None:
@@ -450,13 +477,24 @@ class _Reader:
             self._unwrap_header(self._at_parent)
 
     def _data_key(self, data: etree._Element) -> bytes:
-        """The key that encrypted data names: of the binding's context, made as the policy says."""
+        """The key that encrypted data names: of the binding's context, made as the policy says, or a key sent along."""
         key_info = _only(data, f"{{{DS}}}KeyInfo", "token-reference")
-        source = self._resolve(_only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference"))
+        reference = _only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference")
+        if isinstance(self._binding, AsymmetricBinding):
+            # CXF's EncryptedKey stands apart from the list of what it encrypts when encryption came first
+            name = read_reference(reference).id
+            token = self._token(name) if name is not None else None
+            if token is not None and token.tag == ENCRYPTED_KEY:
+                return self._open_key(token)
+        source = self._resolve(reference)
         if source.context is None:
             raise VerificationError("token", "Encrypted data does not use the key of a security context")
         self._check_derivation(source)
-        return source.secret if source.derived else source.secret[: encryption.key_length(self._suite.encryption)]
+        return (
+            source.secret
+            if source.derived
+            else source.secret[: encryption.key_length(self._suite.encryption)]
+        )
 
     def _put(self, data: etree._Element, parent: etree._Element, plaintext: bytes) -> None:
         """Put plaintext in the place of *data*, and find everything again where that made a new tree."""
@@ -479,7 +517,7 @@ class _Reader:
         index_ids(self._ids, root)
         self._at_parent = element_at(root, parent_path)
         self._decrypted = [element_at(root, path) for path in paths]
-        for found, places in zip(self._signatures.values(), signed):
+        for found, places in zip(self._signatures.values(), signed, strict=True):
             found.elements = [element_at(root, place) for place in places]
 
     def _unwrap_header(self, wrapper: etree._Element) -> None:
@@ -519,7 +557,9 @@ class _Reader:
             found for found in self._signatures.values() if (found.source.context is not None) == symmetric
         ]
         if len(candidates) != 1:
-            raise VerificationError("signature-missing", "The message is not signed once as the policy demands")
+            raise VerificationError(
+                "signature-missing", "The message is not signed once as the policy demands"
+            )
         primary = candidates[0]
         if symmetric:
             self._check_derivation(primary.source)
@@ -546,7 +586,9 @@ class _Reader:
         for part in required:
             if not any(part is element for element in covered):
                 name = etree.QName(part).localname
-                raise VerificationError("signed-parts", f"The policy demands that {name} is signed, and it is not")
+                raise VerificationError(
+                    "signed-parts", f"The policy demands that {name} is signed, and it is not"
+                )
 
     def _check_encrypted(self, primary: _Signature) -> None:
         policy, body = self._policy, self._soap.body
@@ -554,7 +596,9 @@ class _Reader:
         if policy.encrypted.body and (len(body) or (body.text or "").strip()):
             required.append(body)
             if primary.body_was_clear == self._binding.encrypt_before_signing and self._is_decrypted(body):
-                raise VerificationError("protection-order", "Signing and encryption are not in the policy's order")
+                raise VerificationError(
+                    "protection-order", "Signing and encryption are not in the policy's order"
+                )
         for part in required:
             if not self._is_decrypted(part):
                 name = etree.QName(part).localname
@@ -579,11 +623,12 @@ class _Reader:
 
 def _only(parent: etree._Element, tag: str, check: str) -> etree._Element:
     """The one child with that tag."""
-    found = parent.findall(tag)
-    if len(found) != 1:
+    children = parent.iterchildren(tag)
+    found = next(children, None)
+    if found is None or next(children, None) is not None:
         name = etree.QName(tag).localname
         raise VerificationError(check, f"The message does not have one {name} where one belongs")
-    return found[0]
+    return found
 
 
 def _octets(element: etree._Element, check: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Measurements of zeep_secureconv beside Apache CXF; README.md says how to read them."""

@@ -1,0 +1,269 @@
+"""Captured conversations of real stacks, read offline with the keys that were recorded beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+
+from cryptography import x509
+from lxml import etree
+
+from tests.unit.policy.documents import cxf_wsdl
+from zeep_secureconv import Identity, Limits, Trust
+from zeep_secureconv.clock import Clock
+from zeep_secureconv.conversation.policies import ConversationPolicy, conversation_policy
+from zeep_secureconv.environment import Environment
+from zeep_secureconv.names import WSC_200512, WSU
+from zeep_secureconv.policy import Direction, EndpointPolicy, OperationPolicy, Policy, read_wsdl
+from zeep_secureconv.soap.addressing import read_addressing
+from zeep_secureconv.soap.envelope import Soap, parse
+from zeep_secureconv.trust import RequestType, action_of
+from zeep_secureconv.wss.certificates import load_certificates
+from zeep_secureconv.wss.keys import ContextKey, Keyring
+from zeep_secureconv.wss.protect import Protected
+from zeep_secureconv.wss.reply import Reply, read_reply
+from zeep_secureconv.wss.seen import SeenSignatures
+from zeep_secureconv.wss.tokens import read_time
+from zeep_secureconv.wss.unprotect import Verified, unprotect
+
+HERE = Path(__file__).parent
+_HTTP = re.compile(rb"(?P<head>.*?)\r\n\r\n(?P<body>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One HTTP message as it was recorded."""
+
+    number: int
+    direction: Direction
+    head: str
+    body: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Recorded:
+        """Read ``NNNN-request….txt`` or ``NNNN-response….txt``."""
+        number, direction = path.stem.split("-")[:2]
+        match = _HTTP.fullmatch(path.read_bytes())
+        assert match is not None, path
+        return cls(int(number), Direction(direction), match["head"].decode(), match["body"])
+
+    @property
+    def status(self) -> int:
+        """HTTP status of an answer."""
+        return int(self.head.split()[1])
+
+    def soap(self) -> Soap:
+        """A fresh copy of the message."""
+        return Soap.of(parse(self.body, Limits()))
+
+    @cached_property
+    def created(self) -> datetime:
+        """Created of its Timestamp, or a time of no account when it has none."""
+        element = etree.fromstring(self.body).find(f".//{{{WSU}}}Created")
+        return datetime.now(timezone.utc) if element is None else read_time(element.text)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer."""
+
+    conversation: Conversation
+    request: Recorded
+    response: Recorded
+
+    @property
+    def name(self) -> str:
+        """Its number and the end of its action."""
+        return f"{self.request.number:02d}-{re.split('[:/]', self.action)[-1]}"
+
+    @cached_property
+    def action(self) -> str:
+        """wsa:Action of the request."""
+        return read_addressing(self.request.soap()).action or ""
+
+    @cached_property
+    def kind(self) -> RequestType | None:
+        """What it asks of the trust service; None for a call of the application."""
+        asked = action_of(self.action)
+        return asked[0] if asked is not None else None
+
+    @cached_property
+    def operation(self) -> OperationPolicy:
+        """The operation that it calls."""
+        operations = self.conversation.policy.operations.values()
+        return next(operation for operation in operations if self.action in operation.actions)
+
+    @cached_property
+    def policies(self) -> tuple[Policy, Policy]:
+        """The policies of the request and of the answer."""
+        conversation = self.conversation.conversation
+        if self.kind in (RequestType.ISSUE, RequestType.RENEW):
+            return conversation.bootstrap, conversation.bootstrap
+        if self.kind is RequestType.CANCEL:
+            return conversation.cancel_request, conversation.cancel_response
+        return self.operation.request, self.operation.response
+
+    def read_request(
+        self, soap: Soap | None = None, *, policy: Policy | None = None, seen: SeenSignatures | None = None
+    ) -> Verified:
+        """The request as the service read it.
+
+        Args:
+            soap: a changed copy of it.
+            policy: another policy than its own.
+            seen: memory of signature values.
+        """
+        return unprotect(
+            soap or self.request.soap(),
+            policy or self.policies[0],
+            self.conversation.service,
+            environment_at(self.request.created),
+            direction=Direction.REQUEST,
+            seen=seen,
+        )
+
+    def sent(self) -> Protected:
+        """What the client knows of its request."""
+        # CXF secures Cancel with the bootstrap, which tells nothing of the policy of Cancel
+        policy = self.conversation.conversation.bootstrap if self.is_bootstrapped_cancel else None
+        verified = self.read_request(policy=policy)
+        return Protected(
+            message_id=verified.addressing.message_id,
+            signature_values=verified.signature_values,
+            context=verified.context,
+            signed=(),
+            encrypted=(),
+        )
+
+    def read_response(
+        self, soap: Soap | None = None, *, sent: Protected | None = None, seen: SeenSignatures | None = None
+    ) -> Reply:
+        """The answer as the client read it.
+
+        Args:
+            soap: a changed copy of it.
+            sent: what the client knows of its request.
+            seen: memory of signature values.
+        """
+        return read_reply(
+            soap or self.response.soap(),
+            self.policies[1],
+            self.conversation.client,
+            environment_at(self.response.created),
+            request=sent or self.sent(),
+            seen=seen,
+        )
+
+    @property
+    def is_bootstrapped_cancel(self) -> bool:
+        """Whether it is a Cancel that the context itself does not secure."""
+        return self.kind is RequestType.CANCEL and b"SecurityContextToken" not in self.request.body
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A recorded conversation.
+
+    Args:
+        stack: "cxf" or "metro".
+        variant: name of its folder.
+    """
+
+    stack: str
+    variant: str
+
+    @property
+    def folder(self) -> Path:
+        """Where it is recorded."""
+        return HERE / self.stack / self.variant
+
+    @cached_property
+    def exchanges(self) -> list[Exchange]:
+        """All of it, in order."""
+        recorded = [Recorded.read(path) for path in sorted(self.folder.glob("0*.txt"))]
+        answers = {one.number: one for one in recorded if one.direction is Direction.RESPONSE}
+        return [
+            Exchange(self, one, answers[one.number])
+            for one in recorded
+            if one.direction is Direction.REQUEST
+        ]
+
+    @cached_property
+    def policy(self) -> EndpointPolicy:
+        """The policy that the service published."""
+        recorded = self.folder / "service.wsdl"
+        text = recorded.read_bytes() if recorded.exists() else cxf_wsdl(self.variant).encode()
+        return read_wsdl(etree.fromstring(text))
+
+    @cached_property
+    def conversation(self) -> ConversationPolicy:
+        """What follows from it for secure conversation."""
+        return conversation_policy(self.policy)
+
+    @cached_property
+    def secrets(self) -> dict[tuple[str, str | None], bytes]:
+        """The keys of its contexts, by Identifier and Instance."""
+        if self.stack == "cxf":
+            records = json.loads((self.folder / "session.json").read_text("utf-8"))["sessions"]
+        else:
+            records = json.loads((self.folder / "secrets.json").read_text("utf-8"))
+        return {(one["identifier"], one.get("instance")): bytes.fromhex(one["secretHex"]) for one in records}
+
+    @cached_property
+    def told(self) -> dict[str, object]:
+        """What the client that took part reported of each step."""
+        if self.stack == "cxf":
+            report = json.loads((self.folder / "session.json").read_text("utf-8"))["result"]
+        else:
+            report = json.loads((self.folder / "client.json").read_text("utf-8"))
+        steps: dict[str, object] = report["steps"]
+        return steps
+
+    def find(self, identifier: str, instance: str | None) -> ContextKey | None:
+        """The context key with that name."""
+        secret = self.secrets.get((identifier, instance))
+        if secret is None:
+            return None
+        return ContextKey(identifier=identifier, instance=instance, wsc=WSC_200512, secret=secret, token=b"")
+
+    @cached_property
+    def service(self) -> Keyring:
+        """What the service knew."""
+        ring = Keyring(decrypting=self._identity("server"), trust=self._trust, role="client", lookup=self.find)
+        return ring
+
+    @cached_property
+    def client(self) -> Keyring:
+        """What the client knew."""
+        server = self.certificate("server")
+        return replace(
+            self.service,
+            decrypting=self._identity("client"),
+            peer=server,
+            signers=(server,),
+            role="server",
+        )
+
+    def certificate(self, name: str) -> x509.Certificate:
+        """The certificate of "server" or "client"."""
+        return load_certificates(self._pki / f"{name}.pem")[0]
+
+    def _identity(self, name: str) -> Identity:
+        return Identity.from_pem(self._pki / f"{name}.pem", self._pki / f"{name}.key")
+
+    @property
+    def _pki(self) -> Path:
+        return HERE / self.stack / "pki"
+
+    @cached_property
+    def _trust(self) -> Trust:
+        return Trust.from_pem(self._pki / "ca.pem")
+
+
+def environment_at(moment: datetime) -> Environment:
+    """An environment whose clock stands still."""
+    return Environment(clock=Clock(now=lambda: moment, monotonic=lambda: 0.0))

@@ -1,0 +1,118 @@
+"""One call of an operation on its way, and the watch over what zeep would take without asking."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from lxml import etree
+
+from ..conversation.context import SecurityContext
+from ..errors import ConfigurationError, TransportError, VerificationError
+from ..policy.model import OperationPolicy
+from ..wss.keys import Keyring
+from ..wss.protect import Protected
+from .partner import Partner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A request that was secured: what its reply is checked against."""
+
+    context: SecurityContext
+    keyring: Keyring
+    protected: Protected
+
+
+@dataclass(eq=False, kw_only=True)
+class Call:
+    """A call, from zeep's egress to its reply.
+
+    zeep tells the wsse object neither operation nor address, and neither of its hooks sees the other's arguments;
+    a context variable joins them, so that threads and tasks cannot take each other's calls.
+
+    Args:
+        owner: the SecureConversation that it belongs to.
+        partner: whom it goes to.
+        operation: the policies of the operation.
+        has_output: whether an answer is due.
+        action: wsa:Action of the request.
+        envelope, headers: what egress was given, by which apply knows the call again.
+        sent: set by apply.
+        verified: the envelope that verify let pass.
+    """
+
+    owner: object
+    partner: Partner
+    operation: OperationPolicy
+    has_output: bool
+    action: str
+    envelope: etree._Element
+    headers: dict[str, str]
+    sent: Sent | None = None
+    verified: etree._Element | None = None
+
+    def is_for(self, owner: object, envelope: etree._Element, headers: dict[str, str]) -> bool:
+        """Whether these are the arguments of the call that is to be secured next."""
+        mine = self.owner is owner and self.sent is None
+        return mine and (self.envelope is envelope or self.headers is headers)
+
+
+CURRENT: ContextVar[Call | None] = ContextVar("zeep_secureconv_call", default=None)
+
+
+def watch(session: requests.Session) -> None:
+    """Watch the answers on a session: zeep takes an empty 202 for success, and follows redirects by itself."""
+    hooks = session.hooks["response"]
+    if _check_response not in hooks:
+        hooks.append(_check_response)
+
+
+def _check_response(response: requests.Response, **_: object) -> None:
+    redirected = 300 <= response.status_code < 400
+    empty = response.status_code in (200, 201, 202) and not response.content
+    call = CURRENT.get() if redirected or empty else None
+    if call is None or call.sent is None or not _is_request_of(call.sent, response.request):
+        return
+    if redirected:
+        raise TransportError(
+            "The service redirects, and a secured message is for nobody else",
+            status_code=response.status_code,
+            hint="give the address that it redirects to as the endpoint, if you trust it",
+            doing="calling the service",
+            endpoint=call.partner.endpoint,
+        )
+    if call.has_output:
+        raise VerificationError(
+            "empty-answer",
+            "The answer is empty, and the operation has an output",
+            hint="something between here and the service dropped or forged the answer",
+            doing="calling the service",
+            endpoint=call.partner.endpoint,
+        )
+
+
+def _is_request_of(sent: Sent, request: requests.PreparedRequest) -> bool:
+    """Whether an HTTP request is the call's own, and not another one on the same session afterwards."""
+    body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
+    return (sent.protected.message_id or "\0").encode() in body
+
+
+def refuse_settings(settings: Any) -> None:
+    """Refuse zeep settings under which replies could not be checked.
+
+    Raises:
+        ConfigurationError: for raw_response=True and strict=False.
+    """
+    if settings.raw_response:
+        raise ConfigurationError(
+            "Settings(raw_response=True) would hand out replies that nobody verified or decrypted",
+            hint="call without raw_response; plugins see the decrypted reply in ingress()",
+        )
+    if not settings.strict:
+        raise ConfigurationError(
+            "Settings(strict=False) lets the parser repair messages, and signatures then fail or mean something else",
+            hint="use strict=True",
+        )

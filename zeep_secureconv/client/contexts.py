@@ -1,0 +1,158 @@
+"""The contexts of a client: asked for when they are needed, once, and given back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..conversation.context import SecurityContext
+from ..conversation.faults import fault_error
+from ..conversation.initiator import Exchange, Initiator
+from ..conversation.store import Store
+from ..environment import Environment
+from ..errors import SecureConversationError, TransportError, VerificationError
+from ..soap.envelope import Soap
+from ..wss.reply import Reply
+from .events import Event
+from .exchange import Timeout, post
+from .parties import need_everything
+from .partner import Partner
+
+log = logging.getLogger(__name__)
+
+_CANCEL_TIMEOUT = 5.0
+
+
+class Contexts:
+    """Keeps one context for each partner.
+
+    Args:
+        store: where they are kept.
+        environment: time, randomness and bounds.
+        on_event: told of everything that happens, or None.
+    """
+
+    def __init__(
+        self, store: Store, environment: Environment, on_event: Callable[[Event], object] | None
+    ) -> None:
+        self._store = store
+        self._environment = environment
+        self._on_event = on_event
+        self._initiator = Initiator(environment)
+
+    def all(self) -> list[SecurityContext]:
+        """The living contexts."""
+        clock = self._environment.clock
+        return [context for _, context in self._store.items("client") if not context.is_over(clock)]
+
+    def get(self, partner: Partner) -> SecurityContext:
+        """The living context for a partner; one is asked for, once however many threads wait for it."""
+        context = self._living(partner)
+        if context is not None:
+            return context
+        with partner.flight:
+            context = self._living(partner)
+            if context is None:
+                context = self._ask(partner)
+                self._store.add(partner.key, context)
+            return context
+
+    def issue(self, partner: Partner) -> SecurityContext:
+        """A new context in any case; it takes the place of the old one."""
+        with partner.flight:
+            old = self._store.get(partner.key)
+            new = self._ask(partner)
+            if old is None or not self._store.replace(partner.key, old, new):
+                self._store.add(partner.key, new)
+            return new
+
+    def cancel(
+        self, find: Callable[[tuple[str, ...]], Partner | None], context: SecurityContext | None
+    ) -> int:
+        """Cancel one context, or all; how many the service confirmed.
+
+        Args:
+            find: gives the partner of a stored record.
+            context: the one to cancel, or None for all.
+        """
+        count = 0
+        for key, held in self._store.items("client"):
+            meant = context is None or (held.identifier, held.instance) == (
+                context.identifier,
+                context.instance,
+            )
+            partner = find(key)
+            if meant and partner is not None and self._store.drop(key, held):
+                count += self._give_back(partner, held)
+        return count
+
+    def lose(self, partner: Partner, context: SecurityContext, why: str) -> None:
+        """Forget a context that the service seems to have lost, so that the next call asks for a new one."""
+        if self._store.drop(partner.key, context):
+            self.tell("lost", partner.endpoint, context, why)
+
+    def tell(self, kind: str, endpoint: str, context: SecurityContext | None, detail: str) -> None:
+        """Report something that happened."""
+        identifier = context.identifier if context is not None else None
+        log.debug("%s %s %s %s", kind, endpoint, identifier, detail)
+        if self._on_event is not None:
+            instance = context.instance if context is not None else None
+            self._on_event(Event(kind, endpoint, identifier, instance, self._environment.clock.now(), detail))
+
+    def _living(self, partner: Partner) -> SecurityContext | None:
+        context = self._store.get(partner.key)
+        if context is not None and context.is_over(self._environment.clock):
+            self._store.drop(partner.key, context)
+            return None
+        return context
+
+    def _ask(self, partner: Partner) -> SecurityContext:
+        need_everything(partner.keyring, partner.endpoint)
+        doing = "asking for a security context"
+        exchange = self._initiator.ask_issue(
+            partner.endpoint, partner.conversation, partner.keyring, partner.dialect
+        )
+        try:
+            answer = self._initiator.accept_issue(
+                exchange, self._post(exchange, partner, partner.timeout), partner.dialect
+            )
+        except SecureConversationError as error:
+            if isinstance(error, VerificationError):
+                self.tell("refused", partner.endpoint, None, error.check)
+            raise error.at(doing=doing, endpoint=partner.endpoint) from error.__cause__
+        if isinstance(answer, Reply):
+            fault = fault_error(answer, doing=doing, endpoint=partner.endpoint, context=None)
+            raise fault or TransportError(
+                "The trust service answered with a fault", endpoint=partner.endpoint
+            )
+        expires = f"expires {answer.expires:%Y-%m-%dT%H:%M:%SZ}" if answer.expires else "never expires"
+        self.tell("issued", partner.endpoint, answer, expires)
+        return answer
+
+    def _give_back(self, partner: Partner, context: SecurityContext) -> bool:
+        """Tell the service that a context is not needed any more; False when it does not confirm."""
+        token = partner.conversation.token
+        if token.must_not_send_cancel or context.is_over(self._environment.clock):
+            return False
+        try:
+            exchange = self._initiator.ask_cancel(
+                context, partner.conversation, replace(partner.keyring, context=context.key), partner.dialect
+            )
+            done = self._initiator.accept_cancel(exchange, self._post(exchange, partner, _CANCEL_TIMEOUT))
+        except SecureConversationError as error:
+            log.info("The context %s was not cancelled: %s", context.identifier, error.message)
+            return False
+        if done:
+            self.tell("cancelled", partner.endpoint, context, "")
+        return done
+
+    def _post(self, exchange: Exchange, partner: Partner, timeout: Timeout) -> Soap:
+        return post(
+            partner.session,
+            exchange.endpoint,
+            exchange.soap,
+            exchange.action,
+            timeout=timeout,
+            limits=self._environment.limits,
+        )

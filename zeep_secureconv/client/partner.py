@@ -1,0 +1,196 @@
+"""An endpoint as a client talks with it: its policy, the keys, and the way to it, worked out once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import requests
+
+from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
+from ..conversation.store import RecordKey
+from ..errors import ConfigurationError, PolicyError
+from ..policy.model import EndpointPolicy, OperationPolicy
+from ..trust import DIALECTS, Dialect
+from ..wss.keys import Keyring
+from ..wss.seen import SeenSignatures
+from .exchange import Timeout
+from .parties import Parties
+from .policies import Policies
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, kw_only=True)
+class Partner:
+    """One endpoint under one policy, with one set of credentials.
+
+    Args:
+        endpoint: its URL.
+        policy: the policy of its messages.
+        conversation: what secure conversation with it looks like.
+        keyring: the keys for it, without a context.
+        key: what its context is stored under.
+        dialect: the dialect of WS-Trust to speak.
+        chosen: whether the user himself gave the policy; a weak one is his choice then.
+        session, timeout: the way to it, as of the latest call.
+        seen: signature values received from it.
+        flight: held while a context is asked for.
+    """
+
+    endpoint: str
+    policy: EndpointPolicy
+    conversation: ConversationPolicy
+    keyring: Keyring = field(repr=False)
+    key: RecordKey
+    dialect: Dialect
+    chosen: bool
+    session: requests.Session = field(repr=False)
+    timeout: Timeout = None
+    seen: SeenSignatures = field(default_factory=SeenSignatures, repr=False)
+    flight: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _operations: dict[tuple[str | None, str | None], OperationPolicy] = field(
+        default_factory=dict, repr=False
+    )
+
+    def operation(self, name: str | None, action: str | None) -> OperationPolicy:
+        """The policies of an operation, by its name, or by the action of its request where that is not known.
+
+        A policy that came with the WSDL must secure the call; only one that the user gave may be weaker.
+
+        Raises:
+            PolicyError: when there is no such operation, or it would travel in the clear.
+        """
+        known = self._operations.get((name, action))
+        if known is None:
+            known = _find_operation(self.policy, name, action)
+            _refuse_open(known, chosen=self.chosen)
+            self._operations[name, action] = known
+        return known
+
+
+class Partners:
+    """Finds the partner of a call.
+
+    Args:
+        parties: who we are, and whom to trust.
+        policies: where policies come from.
+        dialect: name of the dialect to speak, or "auto".
+    """
+
+    def __init__(self, parties: Parties, policies: Policies, dialect: str) -> None:
+        self._parties = parties
+        self._policies = policies
+        self._dialect = dialect
+        self._lock = threading.Lock()
+        self._by_key: dict[RecordKey, Partner] = {}
+        self._by_binding: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], Partner]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def of_call(self, endpoint: str, binding: Any, soap: str) -> Partner:
+        """The partner of a call through a zeep binding.
+
+        Args:
+            endpoint: the address of the call.
+            binding: zeep's binding object.
+            soap: SOAP namespace of the request.
+
+        Raises:
+            ConfigurationError: when something is missing.
+            PolicyError: when the policy cannot be satisfied.
+        """
+        known = self._by_binding.get(binding, {}).get((endpoint, soap))
+        if known is None:
+            policy = self._policies.of_call(endpoint, binding)
+            known = self._partner(endpoint, policy, soap)
+            with self._lock:
+                self._by_binding.setdefault(binding, {})[endpoint, soap] = known
+        transport = binding.wsdl.transport
+        known.session, known.timeout = transport.session, transport.operation_timeout
+        return known
+
+    def of_endpoint(self, endpoint: str, soap: str | None = None) -> Partner:
+        """The partner at an endpoint that was called before, or whose policy the user gave.
+
+        Raises:
+            ConfigurationError: when nothing is known of it.
+        """
+        with self._lock:
+            for partner in self._by_key.values():
+                if partner.endpoint == endpoint and soap in (None, partner.conversation.soap):
+                    return partner
+        policy = self._policies.given(endpoint)
+        if policy is None:
+            raise ConfigurationError(
+                "The policy of this endpoint is not known",
+                hint="call it through Client(wsdl, wsse=sc, plugins=[sc]) or sc.client(wsdl), "
+                "or give SecureConversation(policy='service.wsdl')",
+                endpoint=endpoint,
+            )
+        return self._partner(endpoint, policy, soap)
+
+    def of_record(self, key: RecordKey) -> Partner | None:
+        """The partner whose context is stored under *key*."""
+        return self._by_key.get(key)
+
+    def _partner(self, endpoint: str, policy: EndpointPolicy, soap: str | None) -> Partner:
+        conversation = conversation_policy(policy if soap is None else replace(policy, soap=soap))
+        key = ("client", endpoint, conversation.fingerprint, self._parties.fingerprint(endpoint))
+        with self._lock:
+            known = self._by_key.get(key)
+            if known is None:
+                known = self._by_key[key] = Partner(
+                    endpoint=endpoint,
+                    policy=policy,
+                    conversation=conversation,
+                    keyring=self._parties.keyring(endpoint),
+                    key=key,
+                    dialect=self._dialect_for(conversation),
+                    chosen=self._policies.is_given(endpoint),
+                    session=requests.Session(),
+                )
+                _report_weak(known)
+            return known
+
+    def _dialect_for(self, policy: ConversationPolicy) -> Dialect:
+        if self._dialect == "auto":
+            return dialect_of(policy)
+        return DIALECTS[self._dialect].in_generation(policy.wst)
+
+
+def _report_weak(partner: Partner) -> None:
+    """Say once which algorithms of a policy are weak today; they work where the policy demands them."""
+    policies = (partner.conversation.application, partner.conversation.bootstrap)
+    weak = {uri for policy in policies if policy.binding for uri in policy.binding.algorithm_suite.weak}
+    if weak:
+        log.info("The policy of %s uses weak algorithms: %s", partner.endpoint, ", ".join(sorted(weak)))
+
+
+def _find_operation(policy: EndpointPolicy, name: str | None, action: str | None) -> OperationPolicy:
+    for operation in policy.operations.values():
+        if operation.name == name or (name is None and action in operation.actions):
+            return operation
+    if policy.operations:
+        raise PolicyError(
+            f"The policy has no operation {name or action!r}",
+            hint="give the WSDL that belongs to the service",
+        )
+    return policy.everywhere()
+
+
+def _refuse_open(operation: OperationPolicy, *, chosen: bool) -> None:
+    for what, policy in (("request", operation.request), ("response", operation.response)):
+        if policy.binding is None:
+            raise PolicyError(
+                f"The policy of the {what} of {operation.name} secures nothing, and it is not sent in the clear",
+                hint="check that this is the WSDL with the policy, or give policy= yourself",
+            )
+        if not policy.signed.body and not chosen:
+            raise PolicyError(
+                f"The policy of the {what} of {operation.name} leaves the Body unsigned",
+                hint="give policy= yourself if that is what you want",
+            )
