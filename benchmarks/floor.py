@@ -66,8 +66,10 @@ def _exchange(peers: Peers, size: int) -> _Exchange:
     with conversation(peers.pki) as sc:
         client = sc.client(peers.server.wsdl(SECURED), plugins=[exchange])
         client.service.echo("")
-        client.transport.session.hooks["response"].append(exchange.on_response)
+        hooks = client.transport.session.hooks["response"]
+        hooks.append(exchange.on_response)
         client.service.echo(text_of(size))
+        hooks.remove(exchange.on_response)  # before the Cancel
     return exchange
 
 

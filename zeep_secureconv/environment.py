@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from .clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
@@ -23,6 +23,6 @@ class Environment:
 
     clock: Clock = SYSTEM_CLOCK
     random: RandomBytes = SYSTEM_RANDOM
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     clock_skew: timedelta = timedelta(minutes=3)
     message_lifetime: timedelta = timedelta(minutes=5)

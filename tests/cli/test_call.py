@@ -95,8 +95,7 @@ def test_json_is_one_object_with_result_context_timing(call: CommandLine) -> Non
     assert told["context"]["identifier"].startswith("urn:uuid:")
     assert told["context"]["instance"] is None
     assert told["context"]["expires"].endswith("Z")
-    assert told["events"][0] == "issued"
-    assert told["events"][-1] == "cancelled"
+    assert told["events"] == ["issued", "cancelled"]
     assert all(told["timing"][name] > 0 for name in ("bootstrap_ms", "median_us", "p90_us"))
 
 
@@ -284,7 +283,9 @@ def test_https_without_the_ca_is_refused_and_with_it_accepted(
     with HttpServer(contract.Published(DemonstrationService(), wsdl), tls=context) as server:
         address = f"{server.url}/peer?wsdl"
         _assert_failure(call("echo", "text=a", "--json", wsdl=address), "SSLError", "certificate")
-        assert call("echo", "text=a", "--json", "--tls-ca", pki / "ca.pem", wsdl=address).json["ok"] is True
+        # zeep turns the http address of a WSDL that it read over https into an https one
+        options = ["--tls-ca", pki / "ca.pem", "--endpoint", endpoint]
+        assert call("echo", "text=a", "--json", *options, wsdl=address).json["ok"] is True
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class Recorded:
     def created(self) -> datetime:
         """Created of its Timestamp, or a time of no account when it has none."""
         element = etree.fromstring(self.body).find(f".//{{{WSU}}}Created")
-        return datetime.now(timezone.utc) if element is None else read_time(element.text)
+        return datetime(2026, 11, 20, tzinfo=timezone.utc) if element is None else read_time(element.text)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,6 @@ class Exchange:
             policy or self.policies[0],
             self.conversation.service,
             environment_at(self.request.created),
-            direction=Direction.REQUEST,
             seen=seen,
         )
 
@@ -187,9 +186,7 @@ class Conversation:
         recorded = [Recorded.read(path) for path in sorted(self.folder.glob("0*.txt"))]
         answers = {one.number: one for one in recorded if one.direction is Direction.RESPONSE}
         return [
-            Exchange(self, one, answers[one.number])
-            for one in recorded
-            if one.direction is Direction.REQUEST
+            Exchange(self, one, answers[one.number]) for one in recorded if one.direction is Direction.REQUEST
         ]
 
     @cached_property
@@ -233,8 +230,9 @@ class Conversation:
     @cached_property
     def service(self) -> Keyring:
         """What the service knew."""
-        ring = Keyring(decrypting=self._identity("server"), trust=self._trust, role="client", lookup=self.find)
-        return ring
+        return Keyring(
+            decrypting=self._identity("server"), trust=self._trust, role="client", lookup=self.find
+        )
 
     @cached_property
     def client(self) -> Keyring:

@@ -12,10 +12,11 @@ def main() -> None:
     try:
         from .application import run
     except ModuleNotFoundError as error:
-        if error.name not in _NEEDS:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _NEEDS:
             raise
         sys.stderr.write(
-            f"The command line needs {error.name}, which is not installed: pip install zeep_secureconv[cli]\n"
+            f"The command line needs {missing}, which is not installed: pip install zeep_secureconv[cli]\n"
         )
         sys.exit(2)
     sys.exit(run(sys.argv[1:]))

@@ -13,7 +13,7 @@ import click
 import requests.exceptions
 import zeep.exceptions
 
-from ..errors import SecureConversationError
+from ..errors import LimitExceeded, SecureConversationError, TokenFault, UnsecuredFault, VerificationError
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ def _own(error: SecureConversationError) -> str:
         reason = _reason(error.__cause__)
         return text if reason in text else f"{text}: {reason}"
     return text
+
+
+def _verification(error: VerificationError) -> str:
+    return f"{_own(error)} [check {error.check}]"
 
 
 def _fault(error: zeep.exceptions.Fault) -> str:
@@ -89,7 +93,23 @@ def _at(what: str) -> Callable[[requests.exceptions.RequestException], str]:
 
 #: The first row whose class fits is taken, so a class stands before its bases.
 _TABLE: tuple[_Row, ...] = (
-    _Row(SecureConversationError, _own, None),
+    _Row(
+        UnsecuredFault,
+        _own,
+        "the service sent this fault without the security that proves its origin; its log should confirm it",
+    ),
+    _Row(
+        TokenFault,
+        _own,
+        "check --identity, --peer and --policy against what the service expects; its log tells more",
+    ),
+    _Row(
+        LimitExceeded,
+        _own,
+        "the message is larger than any known stack sends; check the address of the service",
+    ),
+    _Row(VerificationError, _verification, "check --peer and --trust, and --policy if you gave one"),
+    _Row(SecureConversationError, _own, "check the options of the call against the policy of the service"),
     _Row(
         zeep.exceptions.Fault, _fault, "the call reached the operation; the fault is the operation's answer"
     ),

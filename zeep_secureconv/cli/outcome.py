@@ -29,7 +29,8 @@ class Outcome:
         result: what the last call gave.
         context: the security context of the calls.
         cancelled: None when there was nothing to cancel, or it was to be kept.
-        events: kinds of the events of the conversation, in their order.
+        events: kinds of the events of the conversation, in their order; not that replies were verified, which
+            the number of calls tells.
         bootstrap: how long the first call took to get a context, in seconds.
         durations: of each call without the bootstrap, in seconds.
         error: what ended it.
@@ -46,7 +47,8 @@ class Outcome:
 
     def note(self, event: Event) -> None:
         """Take an event of the conversation."""
-        self.events.append(event.kind)
+        if event.kind != "verified":
+            self.events.append(event.kind)
         if event.kind == "issued" and self.bootstrap is None:
             self.bootstrap = time.perf_counter() - self._started
 

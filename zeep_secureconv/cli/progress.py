@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,14 +31,14 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]
     Yields:
         Call it after each step.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    # rich takes FORCE_COLOR for a terminal too
+    if not sys.stderr.isatty():
         yield _nothing
         return
     columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()]
     if total is not None:
         columns[2:2] = [BarColumn(), MofNCompleteColumn()]
-    bar = Progress(*columns, console=console, transient=True)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(text, total=total)
     timer = threading.Timer(_PATIENCE, bar.start)
     timer.daemon = True

@@ -108,7 +108,7 @@ class SecureConversation(zeep.Plugin):
         operation: Any,
         binding_options: dict[str, Any],
     ) -> tuple[etree._Element, dict[str, str]]:
-        """zeep's plugin hook: learns the endpoint, the operation, its policy and the HTTP session of a call.
+        """Plugin hook of zeep: learns the endpoint, the operation, its policy and the HTTP session of a call.
 
         Raises:
             ConfigurationError: when the client is set up so that replies could not be checked.
@@ -137,7 +137,7 @@ class SecureConversation(zeep.Plugin):
     def apply(
         self, envelope: etree._Element, headers: dict[str, str]
     ) -> tuple[etree._Element, dict[str, str]]:
-        """zeep's wsse hook: gets a context when there is none, and secures the request in place.
+        """The wsse hook of zeep: gets a context when there is none, and secures the request in place.
 
         Raises:
             ConfigurationError: when something is missing, before any traffic.
@@ -196,7 +196,7 @@ class SecureConversation(zeep.Plugin):
     # --------------------------------------------------------------------------------- zeep: coming in
 
     def verify(self, envelope: etree._Element) -> etree._Element:
-        """zeep's wsse hook: verifies a reply and decrypts it in place.
+        """The wsse hook of zeep: verifies a reply and decrypts it in place.
 
         Raises:
             VerificationError: when the reply is not what the policy and the request demand.
@@ -246,7 +246,7 @@ class SecureConversation(zeep.Plugin):
         http_headers: Any,
         operation: Any,  # noqa: ARG002 - zeep's signature
     ) -> tuple[etree._Element, Any]:
-        """zeep's plugin hook: refuses a reply that did not go through :meth:`verify`.
+        """Plugin hook of zeep: refuses a reply that did not go through :meth:`verify`.
 
         Raises:
             ConfigurationError: when this object is in ``plugins=`` but not ``wsse=``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from cryptography import x509
 
@@ -14,9 +14,9 @@ from ..policy.fingerprint import fingerprint
 from ..wss.certificates import Trust, load_certificates, thumbprint
 from ..wss.keys import Identity, Keyring
 
-Certificate = Union[x509.Certificate, str, Path, bytes]
+Certificate = x509.Certificate | str | Path | bytes
 #: One certificate for everything, or a pair (the one the service signs with, the one to encrypt to).
-Peer = Union[Certificate, tuple[Certificate, Certificate]]
+Peer = Certificate | tuple[Certificate, Certificate]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,8 @@ _HINTS = {
     "FailedAuthentication": "the service does not accept our certificate or user name",
     "FailedCheck": "a signature or a decryption failed at the service: check which certificate it expects (peer=)",
     "MessageExpired": "the clocks are apart: set them",
-    "InvalidSecurityToken": "the service does not accept a token: check the certificate, or whether it lost the context",
-    "SecurityTokenUnavailable": "the service lacks a token that the message refers to: it may not know our certificate",
+    "InvalidSecurityToken": "the service does not accept a token: check the certificate; it may have lost the context",
+    "SecurityTokenUnavailable": "the service lacks a token that we refer to: it may not know our certificate",
 }
 
 

@@ -93,7 +93,15 @@ class Initiator:
             key_size=size,
             computed_key_algorithm=f"{dialect.wst}/CK/PSHA1",
         )
-        return self._exchange(endpoint, request, policy, keyring, dialect, policy.bootstrap, policy.bootstrap)
+        return self._exchange(
+            endpoint,
+            request,
+            policy,
+            keyring=keyring,
+            dialect=dialect,
+            outward=policy.bootstrap,
+            inward=policy.bootstrap,
+        )
 
     def accept_issue(self, exchange: Exchange, reply: Soap, dialect: Dialect) -> Reply | SecurityContext:
         """The context that an answer to :meth:`ask_issue` brings, or the fault it holds.
@@ -136,7 +144,13 @@ class Initiator:
         )
         ring = replace(keyring, context=context.key)
         exchange = self._exchange(
-            context.endpoint, request, policy, ring, dialect, policy.cancel_request, policy.cancel_response
+            context.endpoint,
+            request,
+            policy,
+            keyring=ring,
+            dialect=dialect,
+            outward=policy.cancel_request,
+            inward=policy.cancel_response,
         )
         return replace(exchange, context=context)
 
@@ -166,6 +180,7 @@ class Initiator:
         endpoint: str,
         request: RequestSecurityToken,
         policy: ConversationPolicy,
+        *,
         keyring: Keyring,
         dialect: Dialect,
         outward: Policy,

@@ -135,11 +135,13 @@ def _cancel(application: Policy, *, answer: bool) -> Policy:
             binding,
             signature_token=token,
             encryption_token=token,
+            include_timestamp=binding.include_timestamp or not answer,
             encrypt_before_signing=False,
             encrypt_signature=False,
         ),
         signed=Parts(body=True, headers=headers),
         encrypted=Parts(),
+        wss=None,  # CXF confirms no signature when it answers a Cancel
     )
 
 

@@ -354,7 +354,13 @@ _SUITE: _Table = {
     # Transforms that a sender may use; this library needs none of them.
     **{f"sp:{name}": _NOTHING for name in ("STRTransform10", "XPath10", "XPathFilter20", "AbsXPath")},
 }
-_LAYOUT: _Table = {f"sp:{layout.value}": _set(layout=layout) for layout in Layout}
+_LAYOUT: _Table = {
+    "sp:Strict": _set(layout=Layout.STRICT),
+    "sp:Lax": _set(layout=Layout.LAX),
+    # A Timestamp must be first or last, so there is one even without sp:IncludeTimestamp (6.7; as CXF does).
+    "sp:LaxTsFirst": _set(layout=Layout.LAX_TIMESTAMP_FIRST, include_timestamp=True),
+    "sp:LaxTsLast": _set(layout=Layout.LAX_TIMESTAMP_LAST, include_timestamp=True),
+}
 
 _DERIVED_KEYS: _Table = {
     f"sp:Require{style}DerivedKeys": _set(derived_keys=derived_keys)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Union
 
 from lxml import etree
 
@@ -12,7 +11,7 @@ from .model import EndpointPolicy, Policy
 from .reader import read_document
 
 #: What ``policy=`` takes: the path of a WSDL or wsp:Policy file, or a policy that was read or made.
-PolicySource = Union[str, Path, Policy, EndpointPolicy]
+PolicySource = str | Path | Policy | EndpointPolicy
 
 
 def load_policy(source: PolicySource, *, binding: str | None = None) -> EndpointPolicy:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Union
 
 from ..names import WSC_2005, WSC_200512, WST_2005, WST_200512
 from .suites import AlgorithmSuite
@@ -113,7 +112,7 @@ class SecureConversationToken:
     must_not_send_amend: bool = False
 
 
-Token = Union[X509Token, SecureConversationToken]
+Token = X509Token | SecureConversationToken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +191,7 @@ class AsymmetricBinding:
         return self.initiator_encryption_token
 
 
-Binding = Union[SymmetricBinding, AsymmetricBinding]
+Binding = SymmetricBinding | AsymmetricBinding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +261,11 @@ class Policy:
     def wsc(self) -> str:
         """Namespace of WS-SecureConversation for references and derived keys."""
         return WSC_2005 if self.wst == WST_2005 else WSC_200512
+
+    @property
+    def confirms_signatures(self) -> bool:
+        """Whether answers confirm the signatures of their request (sp:RequireSignatureConfirmation)."""
+        return self.wss is not None and self.wss.require_signature_confirmation
 
     def parts_of(self, other: Policy) -> Policy:
         """This policy with the parts of *other* added: how message scopes join an endpoint's."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import socket
 import ssl
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,7 @@ class CherootServer(Server):
     ) -> None:
         super().__init__(
             address,
-            _Reading(app),
+            _Application(app),
             numthreads=_THREADS,
             request_queue_size=128,
             shutdown_timeout=_STOP_SECONDS,
@@ -58,6 +60,16 @@ class CherootServer(Server):
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """Log as cheroot asks."""
         _log.log(level, "%s", msg, exc_info=traceback)
+
+    @staticmethod
+    def bind_socket(socket_: socket.socket, bind_addr: tuple[str, int]) -> socket.socket:
+        """Bind as cheroot does, but leave no socket open where that fails."""
+        try:
+            socket_.bind(bind_addr)
+        except OSError:
+            socket_.close()
+            raise
+        return socket_
 
 
 class _TlsAdapter(BuiltinSSLAdapter):
@@ -76,8 +88,12 @@ class _BodyBroken(ConnectionResetError):
         super().__init__(errno.ECONNRESET, "the body of the request is broken")
 
 
-class _Reading:
-    """Gives an application chunked bodies that can be read to the end, and reads what it leaves of them."""
+class _Application:
+    """Calls a WSGI application so that the connection can be kept, or ended, in order.
+
+    It gets a chunked body that it can read to the end, and what it leaves of it is read. When it fails before it
+    answered, the client is told with status 500, where cheroot 11 would just close the connection.
+    """
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
@@ -86,11 +102,16 @@ class _Reading:
         body = _ChunkedBody(environ["wsgi.input"]) if environ.get("wsgi.input_terminated") else None
         if body is not None:
             environ["wsgi.input"] = io.BufferedReader(body, _BLOCK)
+        response: Iterable[bytes] | None = None
+        status = "500 Internal Server Error"
         try:
             response = self._app(environ, start_response)
         except _BodyBroken:
-            start_response("400 Bad Request", [("Content-Length", "0"), ("Connection", "close")])
+            status, response = "400 Bad Request", None
             return
+        finally:
+            if response is None:
+                start_response(status, [("Content-Length", "0"), ("Connection", "close")], sys.exc_info())
         try:
             yield from response
         finally:

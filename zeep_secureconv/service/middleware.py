@@ -27,7 +27,7 @@ from ..limits import Limits
 from ..names import SOAP11, WSSE
 from ..policy.files import PolicySource, load_policy
 from ..policy.model import Direction, HeaderPart, OperationPolicy, Parts, Policy
-from ..soap.addressing import ANONYMOUS, FAULT_ACTION, Addressing, address_reply, read_addressing
+from ..soap.addressing import ANONYMOUS, FAULT_ACTION, address_reply, read_addressing
 from ..soap.envelope import Soap, content_type, new_envelope, parse, serialize
 from ..soap.faults import make_fault
 from ..trust import Dialect, RequestType, action_of, request_from_xml, response_to_xml
@@ -97,12 +97,13 @@ class SecureConversationMiddleware:
         endpoint: str | None = None,
         lifetime: timedelta = timedelta(minutes=120),
         clock_skew: timedelta = timedelta(minutes=3),
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
         clock: Clock = SYSTEM_CLOCK,
         random: RandomBytes = SYSTEM_RANDOM,
     ) -> None:
         if lifetime <= timedelta(0):
             raise ConfigurationError("lifetime= must be positive", hint="give timedelta(minutes=120)")
+        limits = limits or Limits()
         self._app = app
         self._environment = Environment(clock=clock, random=random, limits=limits, clock_skew=clock_skew)
         self._policy = load_policy(policy)
@@ -180,9 +181,7 @@ class SecureConversationMiddleware:
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(issued.response, dialect, kind))
         ring = replace(self._keyring, peer=signer)
-        return self._secure(
-            reply, policy, ring, verified.addressing, dialect.action(kind, Direction.RESPONSE)
-        )
+        return self._secure(reply, policy, ring, verified, dialect.action(kind, Direction.RESPONSE))
 
     def _cancel(self, soap: Soap, issuer: Issuer, kind: RequestType, dialect: Dialect) -> _Answer:
         """Cancel: secured by the context itself."""
@@ -198,9 +197,7 @@ class SecureConversationMiddleware:
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(response, dialect, kind))
         ring = replace(self._keyring, context=context.key)
-        return self._secure(
-            reply, policy, ring, verified.addressing, dialect.action(kind, Direction.RESPONSE)
-        )
+        return self._secure(reply, policy, ring, verified, dialect.action(kind, Direction.RESPONSE))
 
     # ------------------------------------------------------------------------------------ application
 
@@ -218,7 +215,7 @@ class SecureConversationMiddleware:
             return _Answer(status, None)
         ring = replace(self._keyring, context=context.key)
         policy, reply_action = self._reply_policy(operation, reply)
-        answer = self._secure(reply, policy, ring, verified.addressing, reply_action)
+        answer = self._secure(reply, policy, ring, verified, reply_action)
         return replace(answer, status=status)
 
     def _operation(self, action: str) -> OperationPolicy:
@@ -252,7 +249,7 @@ class SecureConversationMiddleware:
         started: list[str] = []
 
         def start(
-            status: str, headers: list[tuple[str, str]], exc_info: object = None
+            status: str, _headers: list[tuple[str, str]], _exc_info: object = None
         ) -> Callable[[bytes], None]:
             started[:] = [status]
             return written.append
@@ -292,11 +289,12 @@ class SecureConversationMiddleware:
     # --------------------------------------------------------------------------------------- security
 
     def _unprotect(self, soap: Soap, policy: Policy, ring: Keyring) -> Verified:
-        return unprotect(soap, policy, ring, self._environment, direction=Direction.REQUEST, seen=self._seen)
+        return unprotect(soap, policy, ring, self._environment, seen=self._seen)
 
     def _secure(
-        self, reply: Soap, policy: Policy, ring: Keyring, request: Addressing, action: str | None
+        self, reply: Soap, policy: Policy, ring: Keyring, verified: Verified, action: str | None
     ) -> _Answer:
+        request = verified.addressing
         wsa = request.wsa or self._conversation.wsa
         address_reply(
             reply,
@@ -305,7 +303,14 @@ class SecureConversationMiddleware:
             relates_to=request.message_id,
             random=self._environment.random,
         )
-        protect(reply, policy, ring, self._environment, direction=Direction.RESPONSE)
+        protect(
+            reply,
+            policy,
+            ring,
+            self._environment,
+            direction=Direction.RESPONSE,
+            confirm=verified.signature_values,
+        )
         return _Answer(200, reply)
 
     def _fault(self, version: str, error: SecureConversationError) -> Soap:
@@ -319,8 +324,7 @@ class SecureConversationMiddleware:
             text = "The requested context elements are insufficient or unsupported."
         elif isinstance(error, RequestRefused):
             code, text = f"{{{self._conversation.wst}}}{error.code}", "The request was refused."
-        soap = make_fault(version, code=code, text=f"{text} [{number}]")
-        return soap
+        return make_fault(version, code=code, text=f"{text} [{number}]")
 
     def _refuse_open_operations(self) -> None:
         for operation in self._policy.operations.values():
@@ -397,7 +401,8 @@ def _same_generation(wst: str, dialect: Dialect) -> None:
 
 
 def _signed_fault(policy: Policy, wsa: str) -> Policy:
-    """Faults are signed with their addressing even where the policy has no parts for them, so that they prove
-    something to the client.
+    """The policy of a fault, with Body and addressing signed.
+
+    Many policies have no parts for faults, and such a fault would prove nothing to the client.
     """
     return replace(policy, signed=policy.signed | Parts(body=True, headers=(HeaderPart(namespace=wsa),)))

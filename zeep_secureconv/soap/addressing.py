@@ -113,7 +113,7 @@ def read_addressing(soap: Soap) -> Addressing:
 
 
 def _append(header: etree._Element, wsa: str, local: str, value: str | None) -> etree._Element:
-    block = etree.SubElement(header, f"{{{wsa}}}{local}", nsmap={"wsa": wsa})
+    block: etree._Element = etree.SubElement(header, f"{{{wsa}}}{local}", nsmap={"wsa": wsa})
     block.text = value
     return block
 

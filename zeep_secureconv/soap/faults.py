@@ -100,4 +100,4 @@ def _qname(element: etree._Element | None) -> str | None:
 
 def _put_qname(element: etree._Element, code: str) -> None:
     # QName() makes lxml declare a prefix for the namespace where none is in scope
-    element.text = etree.QName(code) if code.startswith("{") else code  # type: ignore[assignment]
+    element.text = etree.QName(code) if code.startswith("{") else code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lxml import etree
 
@@ -44,8 +45,9 @@ def canonicalize(element: etree._Element, prefixes: Sequence[str] = ()) -> bytes
 
 def _canonicalize_with_default(apex: etree._Element, prefixes: frozenset[str]) -> bytes:
     out: list[str] = []
+    node: Any  # an element, or a processing instruction or comment
     rendered: list[dict[str | None, str]] = [{}]
-    for event, node in etree.iterwalk(apex, events=("start", "end", "pi")):
+    for event, node in etree.iterwalk(apex, events=("start", "end", "pi", "comment")):
         if event == "start":
             out.append(_start_tag(node, rendered, prefixes))
             if node.text:
@@ -53,7 +55,7 @@ def _canonicalize_with_default(apex: etree._Element, prefixes: frozenset[str]) -
         elif event == "end":
             rendered.pop()
             out.append(f"</{_qualified(node)}>")
-        else:
+        elif event == "pi":
             out.append(f"<?{node.target} {node.text}?>" if node.text else f"<?{node.target}?>")
         if event != "start" and node is not apex and node.tail:
             out.append(node.tail.translate(_TEXT))
@@ -93,7 +95,7 @@ def _qualified(node: etree._Element) -> str:
 
 
 def _attribute_prefix(node: etree._Element, name: etree.QName) -> str | None:
-    """The prefix an attribute was written with. lxml does not tell; of several for one URI it serialises the nearest."""
+    """The prefix an attribute was written with; lxml does not tell, and of several it serialises the nearest."""
     if not name.namespace:
         return None
     if name.namespace == _XML:
@@ -104,6 +106,6 @@ def _attribute_prefix(node: etree._Element, name: etree.QName) -> str | None:
     # rare: several prefixes for one namespace; read the one in use from the serialised start tag
     start = etree.tostring(node, with_tail=False).decode().partition(">")[0]
     for prefix in candidates:
-        if f" {prefix}:{name.localname}=" in start:
+        if f' {prefix}:{name.localname}="' in start:
             return prefix
     return candidates[0]

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Union
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..errors import ConfigurationError, VerificationError
 
-Source = Union[str, Path, bytes]
+Source = str | Path | bytes
 
 _ROLE_USAGES = {
     "server": frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
@@ -147,8 +146,10 @@ class Trust:
         certificates often have none; KeyUsage and ExtendedKeyUsage are obeyed where they are present.
 
         Args:
+            certificate: the certificate to judge.
             role: "server" or "client": what the holder acts as.
             now: aware UTC.
+            intermediates: further certificates that may stand in the path.
 
         Raises:
             VerificationError: check "certificate".

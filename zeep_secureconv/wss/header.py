@@ -6,7 +6,7 @@ from lxml import etree
 
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import DS, SOAP12, WSC_2005, WSC_200512, WSSE, WSU, XENC
+from ..names import DS, SOAP12, WSC_2005, WSC_200512, WSSE, WSSE11, WSU, XENC
 from ..soap.envelope import Soap
 
 _WITH_ID = etree.XPath("descendant-or-self::*[@wsu:Id or @Id]", namespaces={"wsu": WSU})
@@ -19,11 +19,69 @@ TIMESTAMP = f"{{{WSU}}}Timestamp"
 ENCRYPTED_KEY = f"{{{XENC}}}EncryptedKey"
 ENCRYPTED_DATA = f"{{{XENC}}}EncryptedData"
 REFERENCE_LIST = f"{{{XENC}}}ReferenceList"
+CONFIRMATION = f"{{{WSSE11}}}SignatureConfirmation"
 BINARY_TOKEN = f"{{{WSSE}}}BinarySecurityToken"
 CONTEXT_TOKENS = frozenset(f"{{{wsc}}}SecurityContextToken" for wsc in (WSC_2005, WSC_200512))
 DERIVED_KEYS = frozenset(f"{{{wsc}}}DerivedKeyToken" for wsc in (WSC_2005, WSC_200512))
 #: What counts against Limits.tokens.
 _TOKENS = frozenset({BINARY_TOKEN, ENCRYPTED_KEY}) | CONTEXT_TOKENS
+
+
+class SecurityHeader:
+    """The wsse:Security header of a message, and the ids in the message.
+
+    Args:
+        soap: the message.
+        limits: bounds on the header.
+
+    Raises:
+        VerificationError: check "security-header", when there is none or more than one; "duplicate-id".
+        LimitExceeded: check "header-size", when it has more tokens, keys or signatures than allowed.
+    """
+
+    def __init__(self, soap: Soap, limits: Limits) -> None:
+        found = find_security(soap, limits)
+        if found is None:
+            raise VerificationError("security-header", "The message has no wsse:Security header")
+        self.element = found
+        self._ids: dict[str, etree._Element] = {}
+        self.index(soap.envelope)
+
+    def find(self, name: str) -> etree._Element | None:
+        """The element of the message with that id."""
+        return self._ids.get(name)
+
+    def token(self, name: str) -> etree._Element:
+        """The token in the header with that id.
+
+        Raises:
+            VerificationError: check "token", when the id is that of nothing in the header.
+        """
+        token = self._ids.get(name)
+        if token is None or token.getparent() is not self.element:
+            raise VerificationError("token", "A reference names a token that is not in the header")
+        return token
+
+    def index(self, element: etree._Element) -> None:
+        """Add the ids in a subtree.
+
+        An id is a wsu:Id anywhere, or an Id of XML Signature and XML Encryption elements. An application's own Id
+        attributes are none: no reference of ours may find them.
+
+        Raises:
+            VerificationError: check "duplicate-id", when one stands twice in the message.
+        """
+        for found in _WITH_ID(element):
+            names = [found.get(_WSU_ID)]
+            if str(found.tag).startswith(_CRYPTO):
+                names.append(found.get("Id"))
+            for name in names:
+                if name is not None and self._ids.setdefault(name, found) is not found:
+                    raise VerificationError("duplicate-id", "An id stands twice in the message")
+
+    def forget(self, element: etree._Element) -> None:
+        """Drop the ids of an element that left the message."""
+        self._ids = {name: held for name, held in self._ids.items() if held is not element}
 
 
 def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
@@ -49,7 +107,7 @@ def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
         return None
     tags = [child.tag for child in found[0]]
     for kind, most in (
-        (frozenset({SIGNATURE}), limits.signatures),
+        (frozenset({SIGNATURE, CONFIRMATION}), limits.signatures * 2),
         (DERIVED_KEYS, limits.derived_keys),
         (_TOKENS, limits.tokens),
     ):
@@ -58,21 +116,3 @@ def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
                 "header-size", "The wsse:Security header has too many tokens, keys or signatures"
             )
     return found[0]
-
-
-def index_ids(ids: dict[str, etree._Element], element: etree._Element) -> None:
-    """Add the ids in a subtree to *ids*.
-
-    An id is a wsu:Id anywhere, or an Id of XML Signature and XML Encryption elements. An application's own Id
-    attributes are none: no reference of ours may find them.
-
-    Raises:
-        VerificationError: check "duplicate-id", when one stands twice.
-    """
-    for found in _WITH_ID(element):
-        names = [found.get(_WSU_ID)]
-        if str(found.tag).startswith(_CRYPTO):
-            names.append(found.get("Id"))
-        for name in names:
-            if name is not None and ids.setdefault(name, found) is not found:
-                raise VerificationError("duplicate-id", "An id stands twice in the message")

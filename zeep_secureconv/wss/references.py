@@ -27,6 +27,7 @@ from ..names import (
 from ..policy.model import ReferenceStyle, Wss, X509Token
 from . import base64
 from .certificates import is_issued_as, issuer_name, subject_key_identifier, thumbprint
+from .forms import octets_of
 from .keys import ContextKey
 
 _STYLES = (ReferenceStyle.KEY_IDENTIFIER, ReferenceStyle.ISSUER_SERIAL, ReferenceStyle.THUMBPRINT)
@@ -75,10 +76,8 @@ def read_reference(element: etree._Element | None) -> TokenReference:
         instance = child.get(f"{{{WSC_200512}}}Instance") or child.get(f"{{{WSC_2005}}}Instance")
         return TokenReference(uri=child.get("URI"), instance=instance, value_type=value_type)
     if child.tag == f"{{{WSSE}}}KeyIdentifier":
-        try:
-            return TokenReference(key_identifier=base64.decode(child.text or ""), value_type=value_type)
-        except ValueError:
-            raise _unreadable() from None
+        octets = octets_of(child, "token-reference")
+        return TokenReference(key_identifier=octets, value_type=value_type)
     if child.tag == f"{{{DS}}}X509Data":
         name = child.findtext(f"{{{DS}}}X509IssuerSerial/{{{DS}}}X509IssuerName")
         serial = child.findtext(f"{{{DS}}}X509IssuerSerial/{{{DS}}}X509SerialNumber")
@@ -189,6 +188,7 @@ def context_reference(key: ContextKey, *, token_id: str | None) -> str:
     made. WS-SecureConversation 1.4, section 4.
 
     Args:
+        key: the context's key.
         token_id: wsu:Id of the token when it is in the same header, None when it is not.
     """
     given = key.unattached if token_id is None else key.attached

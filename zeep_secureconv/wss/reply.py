@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..environment import Environment
 from ..errors import VerificationError
-from ..policy.model import Direction, Parts, Policy
+from ..policy.model import Parts, Policy
 from ..soap.envelope import Soap
 from ..soap.faults import Fault, read_fault
 from .header import find_security
@@ -62,13 +62,12 @@ def read_reply(
     if soap.is_fault():
         if find_security(soap, environment.limits) is None:
             return Reply(soap=soap, verified=None, fault=read_fault(soap))
-        policy = replace(policy, signed=Parts(), encrypted=Parts())
+        policy = replace(policy, signed=Parts(), encrypted=Parts(), wss=None)
     verified = unprotect(
         soap,
         policy,
         keyring,
         environment,
-        direction=Direction.RESPONSE,
         seen=seen,
         sent=request.signature_values,
     )

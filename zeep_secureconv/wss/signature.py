@@ -57,6 +57,8 @@ def rsa_sign(algorithm: str, private_key_pem: bytes, data: bytes) -> bytes:
     """The RSA signature value of octets.
 
     Args:
+        algorithm: URI of the signature method.
+        data: the octets to sign.
         private_key_pem: unencrypted PKCS#8 PEM.
     """
     context = xmlsec.SignatureContext()

@@ -8,6 +8,7 @@ prefixes; otherwise the text is put into the serialised message, and that is par
 
 from __future__ import annotations
 
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
@@ -57,7 +58,8 @@ def _parse_fragment(
         fragment = feed.close()
     except etree.XMLSyntaxError:
         raise decryption_failed() from None
-    return fragment, [value for _, value in feed.read_events()]
+    declared: Any = feed.read_events()  # ("start-ns", (prefix, URI)) each
+    return fragment, [pair for _, pair in declared]
 
 
 def _one_prefix_each(scope: dict[str | None, str], declared: list[tuple[str, str]]) -> bool:

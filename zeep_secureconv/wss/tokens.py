@@ -13,6 +13,7 @@ from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
 from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_V3
 from . import base64
+from .forms import octets_of, text_of
 from .references import TokenReference, read_reference
 
 _ID = f"{{{WSU}}}Id"
@@ -61,35 +62,36 @@ def read_derived_key(element: etree._Element, limits: Limits) -> DerivedKeyToken
     if algorithm is not None and algorithm not in _DERIVATIONS:
         raise _derived_key_error("asks for another derivation than P_SHA1")
     length = _number(children.get("Length"), 32, limits.derived_length)
-    offset = _number(children.get("Offset"), 0, limits.derived_offset)
-    if "Generation" in children:
-        if "Offset" in children:
-            raise _derived_key_error("has both Generation and Offset")
-        offset = _number(children["Generation"], 0, limits.derived_offset) * length
-        if offset > limits.derived_offset:
-            raise LimitExceeded("derived-key", "A DerivedKeyToken's Generation is out of bounds")
-    label = (children["Label"].text or "") if "Label" in children else ""
+    if length == 0:
+        raise _derived_key_error("asks for a key of no length")
+    label = text_of(children["Label"], "derived-key") if "Label" in children else ""
     if len(label) > limits.label_chars:
         raise LimitExceeded("derived-key", "A DerivedKeyToken's Label is too long")
-    try:
-        nonce = base64.decode((children["Nonce"].text or "") if "Nonce" in children else "")
-    except ValueError:
-        raise _derived_key_error("has a Nonce that is not base64") from None
+    nonce = octets_of(children["Nonce"], "derived-key") if "Nonce" in children else b""
     if not 0 < len(nonce) <= limits.nonce_bytes:
         raise LimitExceeded("derived-key", "A DerivedKeyToken's Nonce is missing or too long")
     return DerivedKeyToken(
         source=read_reference(children.get("SecurityTokenReference")),
-        offset=offset,
+        offset=_offset(children, length, limits),
         length=length,
         label=label or None,
         nonce=nonce,
     )
 
 
+def _offset(children: dict[str, etree._Element], length: int, limits: Limits) -> int:
+    """Where the key starts: Offset, or Generation keys of the same length further on."""
+    if "Generation" not in children:
+        return _number(children.get("Offset"), 0, limits.derived_offset)
+    if "Offset" in children:
+        raise _derived_key_error("has both Generation and Offset")
+    return _number(children["Generation"], 0, limits.derived_offset // length) * length
+
+
 def _number(element: etree._Element | None, default: int, maximum: int) -> int:
     if element is None:
         return default
-    text = (element.text or "").strip()
+    text = text_of(element, "derived-key")
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise _derived_key_error("has a number that is none")
     if int(text) > maximum:
@@ -120,8 +122,8 @@ def read_context_token(element: etree._Element, limits: Limits) -> ContextTokenN
     instances = element.findall(f"{{{wsc}}}Instance")
     if len(identifiers) != 1 or len(instances) > 1:
         raise VerificationError("context-token", "A SecurityContextToken does not name one context")
-    identifier = (identifiers[0].text or "").strip()
-    instance = (instances[0].text or "").strip() if instances else None
+    identifier = text_of(identifiers[0], "context-token")
+    instance = text_of(instances[0], "context-token") if instances else None
     if not 0 < len(identifier) <= limits.identifier_chars or len(instance or "") > limits.identifier_chars:
         raise LimitExceeded("context-token", "A SecurityContextToken's Identifier is missing or too long")
     return ContextTokenName(identifier=identifier, instance=instance)
@@ -135,7 +137,7 @@ def read_certificate(element: etree._Element) -> x509.Certificate:
     """
     if element.get("ValueType") == X509_V3 and element.get("EncodingType", BASE64_BINARY) == BASE64_BINARY:
         try:
-            return x509.load_der_x509_certificate(base64.decode(element.text or ""))
+            return x509.load_der_x509_certificate(base64.decode(text_of(element, "token")))
         except ValueError:
             pass
     raise VerificationError("token", "A BinarySecurityToken is no X.509 certificate")
@@ -161,7 +163,10 @@ def read_timestamp(element: etree._Element) -> Timestamp:
         raise VerificationError(
             "timestamp", "The Timestamp does not have one Created and at most one Expires"
         )
-    return Timestamp(read_time(created[0].text), read_time(expires[0].text) if expires else None)
+    return Timestamp(
+        read_time(text_of(created[0], "timestamp")),
+        read_time(text_of(expires[0], "timestamp")) if expires else None,
+    )
 
 
 def read_time(text: str | None) -> datetime:

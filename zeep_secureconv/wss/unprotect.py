@@ -9,6 +9,7 @@ was not reached through a verified reference or stands where the policy says.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,42 +18,31 @@ from lxml import etree
 
 from ..environment import Environment
 from ..errors import LimitExceeded, PolicyError, VerificationError
-from ..names import DS, EXC_C14N, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
-from ..policy.model import (
-    AsymmetricBinding,
-    DerivedKeys,
-    Direction,
-    Policy,
-    SecureConversationToken,
-    SymmetricBinding,
-)
-from ..policy.suites import RSA_OAEP_MGF1P, SHA1, AlgorithmSuite
+from ..names import DS, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
+from ..policy.model import AsymmetricBinding, DerivedKeys, Policy, SecureConversationToken, SymmetricBinding
 from ..soap.addressing import Addressing, read_addressing
 from ..soap.envelope import Soap, refuse_dtd
 from . import base64, encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
+from .forms import cipher_value, only
 from .header import (
-    BINARY_TOKEN,
-    CONTEXT_TOKENS,
-    DERIVED_KEYS,
+    CONFIRMATION,
     ENCRYPTED_DATA,
     ENCRYPTED_KEY,
     REFERENCE_LIST,
     SIGNATURE,
     TIMESTAMP,
-    find_security,
-    index_ids,
+    SecurityHeader,
 )
-from .kdf import derive_key
 from .keys import ContextKey, Keyring
-from .references import TokenReference, find_certificate, means, read_reference
 from .seen import SeenSignatures
+from .signature_form import SignatureForm, read_signature
+from .sources import KeyResolver, KeySource
 from .splice import element_at, path_of, splice
-from .tokens import read_certificate, read_context_token, read_derived_key, read_timestamp
+from .tokens import read_timestamp
 
 _ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
-_INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +71,7 @@ class Verified:
 
     def is_signed(self, element: etree._Element | None) -> bool:
         """Whether this very element is under the primary signature."""
-        return element is not None and any(element is part for part in self.signed)
+        return element is not None and _holds(self.signed, element)
 
 
 def unprotect(
@@ -90,7 +80,6 @@ def unprotect(
     keyring: Keyring,
     environment: Environment,
     *,
-    direction: Direction,
     seen: SeenSignatures | None = None,
     sent: tuple[bytes, ...] = (),
 ) -> Verified:
@@ -100,87 +89,78 @@ def unprotect(
         soap: the message as it was received.
         policy: the effective policy of this message.
         keyring: the keys and contexts that are allowed.
-        direction: which way the message went.
+        environment: time, randomness and bounds.
         seen: memory of signature values; a value in it is refused.
-        sent: signature values of our own; a message with one of them is our own, reflected.
+        sent: signature values of the request that this message answers; a message with one of them is our own,
+            reflected, and they are what the policy may want confirmed.
 
     Raises:
         VerificationError: ``check`` names the check that refused.
         PolicyError: when the policy cannot be checked.
     """
-    reader = _Reader(soap, policy, keyring, environment, direction)
-    reader.read_header()
+    reader = _Reader(soap, policy, keyring, environment)
     reader.check_timestamp()
     reader.verify_values(seen, sent)
     reader.walk(seen, sent)
-    return reader.judge()
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where a key comes from: a certificate, or a context with the secret made from it."""
-
-    certificate: x509.Certificate | None = None
-    context: ContextKey | None = None
-    secret: bytes = field(default=b"", repr=False)
-    derived: bool = False
+    return reader.judge(sent)
 
 
 @dataclass
 class _Signature:
-    """A signature whose value was verified. *body_was_clear* and *elements* are known once its digests are."""
+    """A signature whose value was verified.
 
-    source: _Source
-    value: bytes
-    references: list[tuple[str, tuple[str, ...], bytes]]
+    Args:
+        form: what it says.
+        source: the key that made it.
+        hidden: whether it was encrypted.
+        elements: what it covers, once the digests were compared.
+        body_was_clear: whether Body was decrypted when that was done.
+    """
+
+    form: SignatureForm
+    source: KeySource
     hidden: bool
     elements: list[etree._Element] = field(default_factory=list)
     body_was_clear: bool = False
 
 
+_Place = Callable[["etree._Element", int], None]  # noqa: SLF001 - the only name lxml has for it
+
+
 class _Reader:
     """One message on its way through the checks."""
 
-    def __init__(
-        self, soap: Soap, policy: Policy, keyring: Keyring, environment: Environment, direction: Direction
-    ) -> None:
+    def __init__(self, soap: Soap, policy: Policy, keyring: Keyring, environment: Environment) -> None:
         if policy.binding is None:
             raise PolicyError("The policy has no security binding, so nothing could be verified")
+        refuse_dtd(soap.envelope)
         self._soap = soap
         self._policy = policy
         self._binding = policy.binding
-        self._suite: AlgorithmSuite = policy.binding.algorithm_suite
+        self._suite = policy.binding.algorithm_suite
         self._keyring = keyring
         self._environment = environment
-        self._limits = environment.limits
-        self._direction = direction
-        self._ids: dict[str, etree._Element] = {}
+        self._header = SecurityHeader(soap, environment.limits)
+        self._keys = KeyResolver(keyring, self._suite, environment.limits, environment.random)
+        self._timestamp: etree._Element | None = None
+        self._until: datetime = environment.clock.now() + timedelta(hours=1)
         self._signatures: dict[int, _Signature] = {}
         self._decrypted: list[etree._Element] = []
-        self._opened: dict[str | None, bytes] = {}
-        self._until: datetime = environment.clock.now() + timedelta(hours=1)
+        self._decrypted_under: set[str] = set()
 
-    # ------------------------------------------------------------------------------------ cheap checks
-
-    def read_header(self) -> None:
-        refuse_dtd(self._soap.envelope)
-        security = find_security(self._soap, self._limits)
-        if security is None:
-            raise VerificationError("security-header", "The message has no wsse:Security header")
-        self._security = security
-        index_ids(self._ids, self._soap.envelope)
+    # ------------------------------------------------------------------------------------------- time
 
     def check_timestamp(self) -> None:
-        stamps = [child for child in self._security if child.tag == TIMESTAMP]
+        stamps = [child for child in self._header.element if child.tag == TIMESTAMP]
         if len(stamps) > 1:
             raise VerificationError("timestamp", "The message has two Timestamps")
-        self._timestamp = stamps[0] if stamps else None
-        if self._timestamp is None:
+        if not stamps:
             if self._binding.include_timestamp:
                 raise VerificationError(
                     "timestamp", "The policy demands a Timestamp and the message has none"
                 )
             return
+        self._timestamp = stamps[0]
         stamp = read_timestamp(self._timestamp)
         now, skew = self._environment.clock.now(), self._environment.clock_skew
         expires = stamp.expires or stamp.created + self._environment.message_lifetime
@@ -194,14 +174,18 @@ class _Reader:
             )
         self._until = expires + skew
 
-    # ---------------------------------------------------------------------------------- signature values
+    # ------------------------------------------------------------------------------- signature values
 
     def verify_values(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
-        for index, child in enumerate(self._security):
+        """Verify the value of every signature that is in the clear.
+
+        Where the policy hides none, the binding's own must be among them before anything is decrypted.
+        """
+        for index, child in enumerate(self._header.element):
             if child.tag == SIGNATURE:
                 self._verify_value(index, child, seen, sent, hidden=False)
-        if not self._signatures and not self._binding.encrypt_signature:
-            raise VerificationError("signature-missing", "The message is not signed")
+        if not self._binding.encrypt_signature:
+            self._primary()
 
     def _verify_value(
         self,
@@ -212,80 +196,30 @@ class _Reader:
         *,
         hidden: bool,
     ) -> None:
-        info = _only(element, f"{{{DS}}}SignedInfo", "signature-form")
-        value_element = _only(element, f"{{{DS}}}SignatureValue", "signature-form")
-        key_info = _only(element, f"{{{DS}}}KeyInfo", "signature-form")
-        method = _only(info, f"{{{DS}}}CanonicalizationMethod", "signature-form")
-        prefixes = self._canonical_prefixes(method)
-        algorithm = _only(info, f"{{{DS}}}SignatureMethod", "signature-form")
-        if len(algorithm):
-            # ds:HMACOutputLength above all: it shortens what has to be guessed
-            raise VerificationError("algorithm", "The SignatureMethod has parameters")
-        references = self._read_references(info)
-        source = self._resolve(_only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference"))
-        self._check_algorithm(algorithm.get("Algorithm"), source)
-        value = _octets(value_element, "signature-form")
-        if any(hmac.compare_digest(value, own) for own in sent):
+        form = read_signature(element, self._suite, self._environment.limits)
+        source = self._keys.resolve(form.key, self._header)
+        if source.wrapped:
+            raise VerificationError("token", "A signature is made with a key that came with the message")
+        if any(hmac.compare_digest(form.value, own) for own in sent):
             raise VerificationError("reflection", "The answer carries our own signature")
-        data = canonicalize(info, prefixes)
-        if source.certificate is not None:
-            self._check_signer(source.certificate)
-            good = signature.rsa_verify(self._suite.asymmetric_signature, source.certificate, data, value)
-        else:
-            own = signature.mac(self._suite.symmetric_signature, source.secret, data)
-            good = hmac.compare_digest(own, value)
-        if not good:
+        if not self._value_is_good(form, source):
             raise VerificationError("signature", "A signature does not verify")
         # remembered before anything is decrypted: a changed ciphertext under a good signature is tried once
         now = self._environment.clock.now()
-        if seen is not None and not seen.add(value, until=self._until, now=now):
+        if seen is not None and not seen.add(form.value, until=self._until, now=now):
             raise VerificationError("replay", "The message was received before")
-        self._signatures[index] = _Signature(source, value, references, hidden)
+        self._signatures[index] = _Signature(form, source, hidden)
 
-    def _canonical_prefixes(self, method: etree._Element) -> tuple[str, ...]:
-        if method.get("Algorithm") != self._suite.canonicalization:
-            raise VerificationError("canonicalization", "Only exclusive canonicalization is accepted")
-        children = [child for child in method if isinstance(child.tag, str)]
-        if not children:
-            return ()
-        if len(children) > 1 or children[0].tag != _INCLUSIVE:
-            raise VerificationError(
-                "canonicalization", "A canonicalization has parameters that are not known"
-            )
-        prefixes = tuple((children[0].get("PrefixList") or "").split())
-        if len(prefixes) > self._limits.references:
-            raise LimitExceeded("canonicalization", "A PrefixList is too long")
-        return prefixes
-
-    def _read_references(self, info: etree._Element) -> list[tuple[str, tuple[str, ...], bytes]]:
-        """(id, prefixes, digest) of each ds:Reference, each of the one form that is accepted."""
-        found = []
-        for reference in info.findall(f"{{{DS}}}Reference"):
-            uri = reference.get("URI") or ""
-            if not uri.startswith("#") or len(uri) < 2 or uri.startswith("#xpointer("):
-                raise VerificationError("reference", "A signature refers to something outside the message")
-            transforms = _only(reference, f"{{{DS}}}Transforms", "transform")
-            transform = _only(transforms, f"{{{DS}}}Transform", "transform")
-            if len(transforms) != 1 or transform.get("Algorithm") != self._suite.canonicalization:
-                raise VerificationError(
-                    "transform", "Only exclusive canonicalization is accepted as a transform"
-                )
-            digest = _only(reference, f"{{{DS}}}DigestMethod", "signature-form")
-            if digest.get("Algorithm") != self._suite.digest or len(digest):
-                raise VerificationError("algorithm", "A digest algorithm is not that of the policy")
-            value = _octets(_only(reference, f"{{{DS}}}DigestValue", "signature-form"), "signature-form")
-            found.append((uri[1:], self._canonical_prefixes(transform), value))
-            if len(found) > self._limits.references:
-                raise LimitExceeded("reference", "A signature has too many references")
-        if not found:
-            raise VerificationError("signature-form", "A signature covers nothing")
-        return found
-
-    def _check_algorithm(self, algorithm: str | None, source: _Source) -> None:
-        suite = self._suite
-        wanted = suite.symmetric_signature if source.certificate is None else suite.asymmetric_signature
-        if algorithm != wanted:
+    def _value_is_good(self, form: SignatureForm, source: KeySource) -> bool:
+        certificate, suite = source.certificate, self._suite
+        wanted = suite.symmetric_signature if certificate is None else suite.asymmetric_signature
+        if form.algorithm != wanted:
             raise VerificationError("algorithm", "A signature algorithm is not that of the policy")
+        data = canonicalize(form.info, form.prefixes)
+        if certificate is None:
+            return hmac.compare_digest(signature.mac(wanted, source.secret, data), form.value)
+        self._check_signer(certificate)
+        return signature.rsa_verify(wanted, certificate, data, form.value)
 
     def _check_signer(self, certificate: x509.Certificate) -> None:
         keyring = self._keyring
@@ -300,86 +234,17 @@ class _Reader:
         if keyring.trust is not None:
             keyring.trust.check(certificate, role=keyring.role, now=self._environment.clock.now())
 
-    # ------------------------------------------------------------------------------------------ key lookup
-
-    def _resolve(self, element: etree._Element) -> _Source:
-        """The key that a SecurityTokenReference means."""
-        reference = read_reference(element)
-        if reference.uri is None:
-            return _Source(certificate=self._known_certificate(reference))
-        if reference.id is None:
-            return self._context(reference.uri, reference.instance)
-        token = self._token(reference.id)
-        if token.tag in DERIVED_KEYS:
-            return self._derive(token)
-        if token.tag in CONTEXT_TOKENS:
-            name = read_context_token(token, self._limits)
-            return self._context(name.identifier, name.instance)
-        if token.tag == BINARY_TOKEN:
-            return _Source(certificate=read_certificate(token))
-        raise VerificationError("token", "A reference names something that is no token of the policy")
-
-    def _token(self, name: str) -> etree._Element:
-        """The token in the wsse:Security header with that id."""
-        token = self._ids.get(name)
-        if token is None or token.getparent() is not self._security:
-            raise VerificationError("token", "A reference names a token that is not in the header")
-        return token
-
-    def _derive(self, element: etree._Element) -> _Source:
-        token = read_derived_key(element, self._limits)
-        if token.source.uri is None:
-            raise VerificationError("derived-key", "A DerivedKeyToken does not refer to a security context")
-        if token.source.id is None:
-            source = self._context(token.source.uri, token.source.instance)
-        else:
-            base = self._token(token.source.id)
-            if base.tag not in CONTEXT_TOKENS:
-                raise VerificationError(
-                    "derived-key", "A DerivedKeyToken is derived from something unsupported"
-                )
-            name = read_context_token(base, self._limits)
-            source = self._context(name.identifier, name.instance)
-        key = derive_key(
-            source.secret, token.nonce, length=token.length, offset=token.offset, label=token.label
-        )
-        return _Source(context=source.context, secret=key, derived=True)
-
-    def _context(self, identifier: str, instance: str | None) -> _Source:
-        if len(identifier) > self._limits.identifier_chars:
-            raise LimitExceeded("context", "A context's identifier is too long")
-        key = self._keyring.find(identifier.strip(), instance)
-        if key is None:
-            raise VerificationError("context", "The message names a security context that is not known here")
-        return _Source(context=key, secret=key.secret)
-
-    def _known_certificate(self, reference: TokenReference) -> x509.Certificate:
-        keyring = self._keyring
-        known = [*keyring.signers, *((keyring.peer,) if keyring.peer else ())]
-        if keyring.trust is not None:
-            known.extend(keyring.trust.pins)
-        certificate = find_certificate(reference, known)
-        if certificate is None:
-            raise VerificationError(
-                "signer",
-                "The message refers to a certificate that is not known here",
-                hint=f"give the {keyring.role}'s certificate (peer=, or as a pin in trust=)",
-            )
-        return certificate
-
-    # -------------------------------------------------------------------------------- decrypt and digest
+    # ----------------------------------------------------------------------------- decrypt and digest
 
     def walk(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
         """Undo the header's children from the top: what stands first was applied last."""
         index = 0
-        while index < len(self._security):
-            child = self._security[index]
+        while index < len(self._header.element):
+            child = self._header.element[index]
             if child.tag == REFERENCE_LIST:
                 self._decrypt_listed(child, None)
             elif child.tag == ENCRYPTED_KEY:
-                listed = child.find(REFERENCE_LIST)
-                if listed is not None:
-                    self._decrypt_listed(listed, self._open_key(child))
+                self._decrypt_carried(child)
             elif child.tag == SIGNATURE:
                 if index not in self._signatures:
                     self._verify_value(index, child, seen, sent, hidden=True)
@@ -387,69 +252,34 @@ class _Reader:
             index += 1
 
     def _check_digests(self, found: _Signature) -> None:
-        for name, prefixes, value in found.references:
-            element = self._ids.get(name)
+        for reference in found.form.references:
+            element = self._header.find(reference.id)
             if element is None:
                 raise VerificationError(
                     "reference", "A signature refers to something that is not in the message"
                 )
-            data = canonicalize(element, prefixes)
-            if not hmac.compare_digest(signature.digest(self._suite.digest, data), value):
+            digest = signature.digest(self._suite.digest, canonicalize(element, reference.prefixes))
+            if not hmac.compare_digest(digest, reference.digest):
                 raise VerificationError("digest", "A signed part was changed")
             found.elements.append(element)
-        found.body_was_clear = any(part is self._soap.body for part in self._decrypted)
+        found.body_was_clear = _holds(self._decrypted, self._soap.body)
 
-    def _open_key(self, element: etree._Element) -> bytes:
-        """The content key in an EncryptedKey, opened once however often it is used."""
-        name = element.get("Id")
-        if name not in self._opened:
-            self._opened[name] = self._unwrap_key(element)
-        return self._opened[name]
-
-    def _unwrap_key(self, element: etree._Element) -> bytes:
-        """The key that RSA opens; a random one when it cannot be opened, so that failures look alike."""
-        identity = self._keyring.decrypting
-        if identity is None:
+    def _decrypt_carried(self, key: etree._Element) -> None:
+        """Decrypt what an EncryptedKey lists; keys that come with a message belong to an AsymmetricBinding."""
+        if not isinstance(self._binding, AsymmetricBinding):
             raise VerificationError(
-                "encrypted-key", "The message is encrypted to a certificate, and we have none"
+                "encrypted-key", "The policy has no use for a key that comes with the message"
             )
-        self._check_key_transport(element)
-        key_info = _only(element, f"{{{DS}}}KeyInfo", "token-reference")
-        reference = read_reference(key_info.find(f"{{{WSSE}}}SecurityTokenReference"))
-        if reference.id is not None:
-            meant = same(read_certificate(self._token(reference.id)), identity.certificate)
-        else:
-            meant = means(reference, identity.certificate)
-        if not meant:
-            raise VerificationError(
-                "encrypted-key", "The message is encrypted to another certificate than ours"
-            )
-        length = encryption.key_length(self._suite.encryption)
-        try:
-            key = identity.decrypt(_cipher_value(element), self._suite.asymmetric_key_wrap)
-        except ValueError:
-            key = b""
-        # RSA 1.5 never fails in OpenSSL: garbage gives random octets of a random length
-        return key if len(key) == length else self._environment.random(length)
-
-    def _check_key_transport(self, element: etree._Element) -> None:
-        method = _only(element, f"{{{XENC}}}EncryptionMethod", "encryption-form")
-        suite = self._suite
-        if method.get("Algorithm") != suite.asymmetric_key_wrap:
-            raise VerificationError("algorithm", "A key transport algorithm is not that of the policy")
-        for child in method:
-            sha1 = child.tag == f"{{{DS}}}DigestMethod" and child.get("Algorithm") == SHA1
-            if suite.asymmetric_key_wrap != RSA_OAEP_MGF1P or not sha1:
-                raise VerificationError(
-                    "algorithm", "A key transport algorithm has parameters that are not known"
-                )
+        listed = key.find(REFERENCE_LIST)
+        if listed is not None:
+            self._decrypt_listed(listed, self._keys.open_key(key, self._header))
 
     def _decrypt_listed(self, listed: etree._Element, key: bytes | None) -> None:
-        names = [ref.get("URI") or "" for ref in listed.findall(f"{{{XENC}}}DataReference")]
-        if len(names) > self._limits.references:
+        names = [ref.get("URI") or "" for ref in listed.iterchildren(f"{{{XENC}}}DataReference")]
+        if len(names) > self._environment.limits.references:
             raise LimitExceeded("reference", "A ReferenceList is too long")
         for uri in names:
-            data = self._ids.get(uri[1:]) if uri.startswith("#") else None
+            data = self._header.find(uri[1:]) if uri.startswith("#") else None
             if data is None or data.tag != ENCRYPTED_DATA:
                 raise VerificationError(
                     "reference", "A ReferenceList names something that is not encrypted data"
@@ -457,88 +287,111 @@ class _Reader:
             self._decrypt(data, key)
 
     def _decrypt(self, data: etree._Element, key: bytes | None) -> None:
-        method = _only(data, f"{{{XENC}}}EncryptionMethod", "encryption-form")
+        """Put the plaintext of an EncryptedData in its place, if it stands where one may stand.
+
+        A ReferenceList is not signed. Whoever can encrypt to us could otherwise put a second Body, or headers,
+        anywhere into the tree.
+        """
+        place = self._place_of(data)
+        method = only(data, f"{{{XENC}}}EncryptionMethod", "encryption-form")
         if method.get("Algorithm") != self._suite.encryption or len(method):
             raise VerificationError("algorithm", "An encryption algorithm is not that of the policy")
-        kind = data.get("Type")
-        if kind not in (XENC_CONTENT, XENC_ELEMENT):
-            raise VerificationError("encryption-form", "Encrypted data says neither Content nor Element")
         if key is None:
             key = self._data_key(data)
-        plaintext = encryption.decrypt(self._suite.encryption, key, _cipher_value(data))
-        parent = data.getparent()
-        if parent is None or data is self._soap.body:
-            raise VerificationError("encryption-form", "The message itself is encrypted data")
-        whole = len(parent) == 1 and not (parent.text or "").strip() and not (data.tail or "").strip()
-        self._put(data, parent, plaintext)
-        if kind == XENC_CONTENT and whole:
-            self._decrypted.append(self._at_parent)
-        elif kind == XENC_ELEMENT and self._at_parent.tag == _ENCRYPTED_HEADER:
-            self._unwrap_header(self._at_parent)
+        parent, parent_path = data.getparent(), path_of(data)[:-1]
+        position = path_of(data)[-1]
+        assert parent is not None
+        plaintext = encryption.decrypt(self._suite.encryption, key, cipher_value(data))
+        self._header.forget(data)
+        parent = self._put(data, parent_path, plaintext)
+        place(parent, position)
+
+    def _place_of(self, data: etree._Element) -> _Place:
+        """What to do when the plaintext stands in the place of *data*.
+
+        Raises:
+            VerificationError: check "encryption-form", when nothing encrypted may stand there.
+        """
+        parent, kind = data.getparent(), data.get("Type")
+        if parent is not None:
+            alone = len(parent) == 1 and not (parent.text or "").strip() and not (data.tail or "").strip()
+            if kind == XENC_CONTENT and parent is self._soap.body and alone:
+                return self._take_body
+            if kind == XENC_ELEMENT and parent is self._header.element:
+                return self._take_header_child
+            if kind == XENC_ELEMENT and parent.tag == _ENCRYPTED_HEADER and alone:
+                return self._take_header
+        raise VerificationError(
+            "encryption-form", "Something is encrypted where the policy has nothing encrypted"
+        )
+
+    def _take_body(self, body: etree._Element, _position: int) -> None:
+        self._decrypted.append(body)
+
+    def _take_header_child(self, security: etree._Element, position: int) -> None:
+        """EncryptSignature hides signatures and what confirms them (WS-SecurityPolicy 1.2, section 6.4)."""
+        if not self._binding.encrypt_signature or security[position].tag not in (SIGNATURE, CONFIRMATION):
+            raise VerificationError("encryption-form", "Something is encrypted where only a signature may be")
+
+    def _take_header(self, wrapper: etree._Element, _position: int) -> None:
+        """The header block takes the place of its wsse11:EncryptedHeader (WSS 1.1, section 9.3)."""
+        header = wrapper.getparent()
+        if header is None or header is not self._soap.header or len(wrapper) != 1:
+            raise VerificationError("encryption-form", "An EncryptedHeader does not hold one header block")
+        block = wrapper[0]
+        header.replace(wrapper, block)
+        self._header.forget(wrapper)
+        self._decrypted.append(block)
+        for found in self._signatures.values():
+            found.elements = [block if element is wrapper else element for element in found.elements]
 
     def _data_key(self, data: etree._Element) -> bytes:
-        """The key that encrypted data names: of the binding's context, made as the policy says, or a key sent along."""
-        key_info = _only(data, f"{{{DS}}}KeyInfo", "token-reference")
-        reference = _only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference")
-        if isinstance(self._binding, AsymmetricBinding):
+        """The key that encrypted data names: of the binding's context made as the policy says, or one sent along."""
+        key_info = only(data, f"{{{DS}}}KeyInfo", "token-reference")
+        reference = only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference")
+        source = self._keys.resolve(reference, self._header)
+        if source.wrapped and isinstance(self._binding, AsymmetricBinding):
             # CXF's EncryptedKey stands apart from the list of what it encrypts when encryption came first
-            name = read_reference(reference).id
-            token = self._token(name) if name is not None else None
-            if token is not None and token.tag == ENCRYPTED_KEY:
-                return self._open_key(token)
-        source = self._resolve(reference)
+            return source.secret
         if source.context is None:
             raise VerificationError("token", "Encrypted data does not use the key of a security context")
         self._check_derivation(source)
-        return (
-            source.secret
-            if source.derived
-            else source.secret[: encryption.key_length(self._suite.encryption)]
-        )
+        self._decrypted_under.add(source.context.identifier)
+        length = encryption.key_length(self._suite.encryption)
+        return source.secret if source.derived else source.secret[:length]
 
-    def _put(self, data: etree._Element, parent: etree._Element, plaintext: bytes) -> None:
-        """Put plaintext in the place of *data*, and find everything again where that made a new tree."""
-        self._ids = {name: element for name, element in self._ids.items() if element is not data}
-        paths = [path_of(element) for element in self._decrypted]
+    def _put(self, data: etree._Element, path: tuple[int, ...], plaintext: bytes) -> etree._Element:
+        """Put plaintext in the place of *data*; find everything again where that made a new tree.
+
+        Returns:
+            The element at *path*: the parent of what was put.
+        """
+        decrypted = [path_of(element) for element in self._decrypted]
         signed = [[path_of(element) for element in found.elements] for found in self._signatures.values()]
-        parent_path = path_of(parent)
         root = splice(data, plaintext)
         if root is None:
-            self._at_parent = parent
-            for child in parent:
-                index_ids(self._ids, child)
-            return
+            parent = element_at(self._soap.envelope, path)
+            self._header.index(parent)
+            return parent
         self._soap = Soap.of(root)
-        security = find_security(self._soap, self._limits)
-        assert security is not None
-        self._security = security
-        self._timestamp = security.find(TIMESTAMP) if self._timestamp is not None else None
-        self._ids = {}
-        index_ids(self._ids, root)
-        self._at_parent = element_at(root, parent_path)
-        self._decrypted = [element_at(root, path) for path in paths]
+        self._header = SecurityHeader(self._soap, self._environment.limits)
+        if self._timestamp is not None:
+            self._timestamp = self._header.element.find(TIMESTAMP)
+        self._decrypted = [element_at(root, place) for place in decrypted]
         for found, places in zip(self._signatures.values(), signed, strict=True):
             found.elements = [element_at(root, place) for place in places]
+        return element_at(root, path)
 
-    def _unwrap_header(self, wrapper: etree._Element) -> None:
-        """The header block takes the place of its wsse11:EncryptedHeader (WSS 1.1, section 9.3)."""
-        header = wrapper.getparent()
-        blocks = [child for child in wrapper if isinstance(child.tag, str)]
-        if header is not self._soap.header or header is None or len(blocks) != 1:
-            raise VerificationError("encryption-form", "An EncryptedHeader does not hold one header block")
-        header.replace(wrapper, blocks[0])
-        self._ids = {name: element for name, element in self._ids.items() if element is not wrapper}
-        self._decrypted.append(blocks[0])
-        for found in self._signatures.values():
-            found.elements = [blocks[0] if element is wrapper else element for element in found.elements]
+    # -------------------------------------------------------------------------------------- judgement
 
-    # ----------------------------------------------------------------------------------------- judgement
-
-    def judge(self) -> Verified:
+    def judge(self, sent: tuple[bytes, ...]) -> Verified:
         """Whether what was signed and encrypted is what the policy demands."""
+        self._soap = Soap.of(self._soap.envelope)
         primary = self._primary()
         self._check_signed(primary)
         self._check_encrypted(primary)
+        if sent and self._policy.confirms_signatures:
+            self._check_confirmed(primary, sent)
         return Verified(
             soap=self._soap,
             addressing=read_addressing(self._soap),
@@ -547,7 +400,7 @@ class _Reader:
             endorsed_by=self._endorsements(primary),
             signed=tuple(primary.elements),
             decrypted=tuple(self._decrypted),
-            signature_values=tuple(found.value for found in self._signatures.values()),
+            signature_values=tuple(found.form.value for found in self._signatures.values()),
         )
 
     def _primary(self) -> _Signature:
@@ -569,7 +422,7 @@ class _Reader:
             raise VerificationError("encrypted-parts", "The policy demands an encrypted signature")
         return primary
 
-    def _check_derivation(self, source: _Source) -> None:
+    def _check_derivation(self, source: KeySource) -> None:
         token = getattr(self._binding, "signature_token", None)
         if not isinstance(token, SecureConversationToken):
             return
@@ -578,13 +431,12 @@ class _Reader:
             raise VerificationError("derived-key", "Keys are not derived as the policy demands")
 
     def _check_signed(self, primary: _Signature) -> None:
-        covered = primary.elements
         required = [self._soap.body] if self._policy.signed.body else []
         required += [block for block in self._soap.blocks() if self._policy.signed.header(str(block.tag))]
         if self._timestamp is not None and self._binding.include_timestamp:
             required.append(self._timestamp)
         for part in required:
-            if not any(part is element for element in covered):
+            if not _holds(primary.elements, part):
                 name = etree.QName(part).localname
                 raise VerificationError(
                     "signed-parts", f"The policy demands that {name} is signed, and it is not"
@@ -595,52 +447,47 @@ class _Reader:
         required = [block for block in self._soap.blocks() if policy.encrypted.header(str(block.tag))]
         if policy.encrypted.body and (len(body) or (body.text or "").strip()):
             required.append(body)
-            if primary.body_was_clear == self._binding.encrypt_before_signing and self._is_decrypted(body):
+            if primary.body_was_clear == self._binding.encrypt_before_signing and _holds(
+                self._decrypted, body
+            ):
                 raise VerificationError(
                     "protection-order", "Signing and encryption are not in the policy's order"
                 )
         for part in required:
-            if not self._is_decrypted(part):
+            if not _holds(self._decrypted, part):
                 name = etree.QName(part).localname
                 raise VerificationError(
                     "encrypted-parts", f"The policy demands that {name} is encrypted, and it is not"
                 )
+        context = primary.source.context
+        if context is not None and self._decrypted_under - {context.identifier}:
+            raise VerificationError("context", "The message is signed and encrypted under two contexts")
 
-    def _is_decrypted(self, element: etree._Element) -> bool:
-        return any(element is part for part in self._decrypted)
+    def _check_confirmed(self, primary: _Signature, sent: tuple[bytes, ...]) -> None:
+        """Every signature of the request is confirmed, under the answer's signature (WSS 1.1, section 8.5)."""
+        confirmed = []
+        for element in self._header.element.iterchildren(CONFIRMATION):
+            if not _holds(primary.elements, element):
+                raise VerificationError("signature-confirmation", "A SignatureConfirmation is not signed")
+            try:
+                confirmed.append(base64.decode(element.get("Value") or ""))
+            except ValueError:
+                raise VerificationError(
+                    "signature-confirmation", "A SignatureConfirmation is not base64"
+                ) from None
+        if sorted(confirmed) != sorted(sent):
+            raise VerificationError("signature-confirmation", "The answer does not confirm our signatures")
 
     def _endorsements(self, primary: _Signature) -> tuple[ContextKey, ...]:
         """Contexts that signed the primary signature (WS-SecurityPolicy 1.2, section 8.3)."""
-        element = next(self._security[i] for i, found in self._signatures.items() if found is primary)
+        element = next(self._header.element[i] for i, found in self._signatures.items() if found is primary)
         return tuple(
             found.source.context
             for found in self._signatures.values()
-            if found is not primary
-            and found.source.context is not None
-            and any(part is element for part in found.elements)
+            if found is not primary and found.source.context is not None and _holds(found.elements, element)
         )
 
 
-def _only(parent: etree._Element, tag: str, check: str) -> etree._Element:
-    """The one child with that tag."""
-    children = parent.iterchildren(tag)
-    found = next(children, None)
-    if found is None or next(children, None) is not None:
-        name = etree.QName(tag).localname
-        raise VerificationError(check, f"The message does not have one {name} where one belongs")
-    return found
-
-
-def _octets(element: etree._Element, check: str) -> bytes:
-    if len(element):
-        raise VerificationError(check, "A value has elements in it")
-    try:
-        return base64.decode(element.text or "")
-    except ValueError:
-        raise VerificationError(check, "A value is not base64") from None
-
-
-def _cipher_value(element: etree._Element) -> bytes:
-    data = _only(element, f"{{{XENC}}}CipherData", "encryption-form")
-    value = _only(data, f"{{{XENC}}}CipherValue", "encryption-form")
-    return _octets(value, "encryption-form")
+def _holds(elements: list[etree._Element] | tuple[etree._Element, ...], element: etree._Element) -> bool:
+    """Whether this very element is among *elements*; equality would be the same, but says less."""
+    return any(element is other for other in elements)

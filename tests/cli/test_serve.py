@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from zeep_secureconv.service import contract
+
+CommandLine = Callable[..., Any]
+#: Far more than any of this takes: ends a test that would hang.
+_TOO_LONG = 60
+
+
+@contextmanager
+def _serving(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A ``serve --json`` in a process of its own, and its ready line."""
+    command = [sys.executable, "-m", "zeep_secureconv", "serve", "--json", *map(str, arguments)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def service_options(pki: Path, policy_file: Path) -> list[object]:
+    """The options that every service needs; of one given again the last counts."""
+    identity = ["--identity", pki / "server.p12", "--identity-password", "changeit"]
+    return ["--policy", policy_file, *identity, "--trust", pki / "ca.pem"]
+
+
+def test_serves_the_policy_until_sigterm(
+    cli: CommandLine, policy_file: Path, service_options: list[object], credentials: list[object]
+) -> None:
+    """The ready line says where it is, its WSDL is enough to call it, and SIGTERM ends it with status 0."""
+    with _serving(*service_options) as (process, ready):
+        assert set(ready) == {"ready", "url", "wsdl", "policy"}
+        assert (ready["ready"], ready["policy"]) == (True, str(policy_file))
+        called = cli("call", ready["wsdl"], "echo", "text=hello", *credentials, "--json").json
+        assert (called["result"], called["cancelled"]) == ("hello", True)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=_TOO_LONG)[0] == ""
+        assert process.returncode == 0
+
+
+def test_parent_ends_it_by_closing_standard_input(service_options: list[object]) -> None:
+    """With --parent the service ends when its standard input is closed."""
+    with _serving(*service_options, "--parent") as (process, _):
+        assert process.poll() is None
+        process.communicate(timeout=_TOO_LONG)
+        assert process.returncode == 0
+
+
+def test_without_parent_standard_input_means_nothing(service_options: list[object]) -> None:
+    """Without --parent the service goes on when its standard input is closed."""
+    with _serving(*service_options) as (process, ready):
+        assert process.stdin is not None
+        process.stdin.close()
+        assert requests.get(ready["wsdl"], timeout=_TOO_LONG).status_code == 200
+        assert process.poll() is None
+
+
+def test_serves_a_wsdl_with_its_own_address(
+    cli: CommandLine,
+    policy_file: Path,
+    service_options: list[object],
+    credentials: list[object],
+    tmp_path: Path,
+) -> None:
+    """A WSDL saved elsewhere is published with the address of this service, and honoured."""
+    saved = tmp_path / "saved.wsdl"
+    saved.write_bytes(
+        contract.demonstration_wsdl(policy_file.read_bytes(), address="http://elsewhere.invalid/", soap="1.2")
+    )
+    with _serving(*service_options, "--policy", saved, "--lifetime", 60) as (_, ready):
+        published = requests.get(ready["wsdl"], timeout=_TOO_LONG).content
+        assert b"elsewhere.invalid" not in published
+        assert ready["url"].encode() in published
+        assert cli("call", ready["wsdl"], "sum", "values=1", *credentials, "--json").json["result"] == 1
+
+
+@pytest.fixture(params=["p12", "pem"])
+def tls_options(request: pytest.FixtureRequest, pki: Path, tmp_path: Path) -> list[object]:
+    """The options for https, with a PKCS#12 file or with certificate and key in one PEM file."""
+    if request.param == "p12":
+        return ["--tls-identity", pki / "server.p12", "--tls-identity-password", "changeit"]
+    both = tmp_path / "tls.pem"
+    both.write_bytes((pki / "server.pem").read_bytes() + (pki / "server.key").read_bytes())
+    return ["--tls-identity", both]
+
+
+def test_serves_over_tls(
+    cli: CommandLine,
+    pki: Path,
+    service_options: list[object],
+    tls_options: list[object],
+    credentials: list[object],
+) -> None:
+    """--tls-identity makes it https, from a PKCS#12 or a PEM file."""
+    with _serving(*service_options, *tls_options) as (_, ready):
+        assert ready["url"].startswith("https://")
+        called = cli(
+            "call", ready["wsdl"], "echo", "text=a", *credentials, "--tls-ca", pki / "ca.pem", "--json"
+        )
+        assert called.json["result"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--policy", "missing"], "no presets"),
+        (["--policy", "server.key"], "cannot be read"),
+        (["--policy", "html.xml"], "neither a WSDL nor a wsp:Policy"),
+        (["--policy", "clear.wsdl"], "does not ask for secure conversation"),
+        (["--policy", "other.wsdl"], "another contract"),
+        (["--identity-password", "wrong"], "password"),
+        (["--trust", "missing.pem"], "missing.pem"),
+        (["--tls-identity", "server.key"], "TLS identity"),
+        (["--tls-identity", "server.p12", "--tls-identity-password", "wrong"], "TLS identity"),
+        (["--host", "192.0.2.1"], "Cannot listen"),
+    ],
+)
+def test_bad_options_are_failures_with_hints(
+    cli: CommandLine, policy_file: Path, service_folder: Path, options: list[object], said: str
+) -> None:
+    """Nothing is served when an option is wrong: one line says why, another what to change."""
+    good = ["--identity", "server.p12", "--identity-password", "changeit", "--trust", "ca.pem"]
+    assert service_folder.is_dir()
+    result = cli("serve", "--policy", policy_file, *good, *options)
+    assert (result.status, result.out) == (1, "")
+    assert said in result.err
+    assert "Hint: " in result.err
+
+
+@pytest.fixture
+def service_folder(pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with keys and documents that are no policies."""
+    for name in ("server.p12", "server.key", "ca.pem"):
+        (tmp_path / name).write_bytes((pki / name).read_bytes())
+    clear = contract.demonstration_wsdl(None, address="http://127.0.0.1/")
+    (tmp_path / "clear.wsdl").write_bytes(clear)
+    (tmp_path / "other.wsdl").write_bytes(clear.replace(contract.NAMESPACE.encode(), b"urn:other"))
+    (tmp_path / "html.xml").write_text("<html/>")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("option", ["--identity", "--trust"])
+def test_without_keys_the_hint_names_the_command_that_makes_them(
+    cli: CommandLine, pki: Path, policy_file: Path, option: str
+) -> None:
+    """A service without certificate or trust refuses to start and names ``zeep-secureconv pki``."""
+    given = {"--identity": pki / "server.p12", "--trust": pki / "ca.pem"}
+    del given[option]
+    others = [part for pair in given.items() for part in pair]
+    result = cli("serve", "--policy", policy_file, "--identity-password", "changeit", *others)
+    assert result.status == 1
+    assert "zeep-secureconv pki DIR" in result.err
+
+
+def test_environment_has_the_password(policy_file: Path, pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The password of the identity may come from the environment."""
+    monkeypatch.setenv("ZEEP_SECURECONV_IDENTITY_PASSWORD", "changeit")
+    options = ["--identity", pki / "server.p12", "--trust", pki / "ca.pem"]
+    with _serving("--policy", policy_file, *options) as (_, ready):
+        assert ready["ready"] is True
+    assert os.environ["ZEEP_SECURECONV_IDENTITY_PASSWORD"] == "changeit"

@@ -1,0 +1,160 @@
+"""Writes policies of secure conversation as the CXF peer takes them with ``--policies``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zeep_secureconv.names import SP_200702, WSA_2005, WSAM, WSP_W3C, WSU
+from zeep_secureconv.policy.suites import CXF_SUITES
+
+_WSAW = "http://www.w3.org/2006/05/addressing/wsdl"
+_INCLUDE = f"{SP_200702}/IncludeToken"
+
+ADDRESSING = ("To", "From", "FaultTo", "ReplyTo", "MessageID", "RelatesTo", "Action")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What of one message is signed and encrypted.
+
+    Args:
+        signed: "body"; "names" for Body and every addressing header by its name; "namespace" for Body and the
+            whole namespace of addressing.
+        encrypted: whether Body is encrypted.
+    """
+
+    signed: str = "namespace"
+    encrypted: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One policy, in the terms of WS-SecurityPolicy.
+
+    Args:
+        suite: algorithm suite, of the bootstrap too.
+        soap: "1.1" or "1.2".
+        wsp: namespace of WS-Policy.
+        attached: where the parts stand: "binding", "operation" or "message"; only "message" tells *request* from
+            *response*.
+        request, response: parts of application messages.
+        bootstrap: parts of the request for a context and its answer.
+        derived_keys: "RequireDerivedKeys", "RequireExplicitDerivedKeys", or "" for none.
+        context_token: IncludeToken of the SecureConversationToken.
+        initiator, recipient: IncludeToken of the client's and the server's X509Token.
+        reference: the assertion inside both X509Tokens that demands a style, or "".
+        wss: "Wss10" or "Wss11", and the styles that both sides can read.
+        layout: of both bindings.
+        timestamp: whether both bindings have sp:IncludeTimestamp.
+        entropy: who must give entropy.
+        addressing: "wsaw:UsingAddressing" or "wsam:Addressing".
+        extra: further assertions in both bindings, for example "EncryptSignature".
+    """
+
+    suite: str = "Basic128"
+    soap: str = "1.1"
+    wsp: str = WSP_W3C
+    attached: str = "message"
+    request: Parts = Parts()
+    response: Parts = Parts()
+    bootstrap: Parts = Parts()
+    derived_keys: str = "RequireDerivedKeys"
+    context_token: str = "AlwaysToRecipient"
+    initiator: str = "AlwaysToRecipient"
+    recipient: str = "Never"
+    reference: str = ""
+    wss: tuple[str, ...] = ("Wss10", "KeyIdentifier", "IssuerSerial")
+    layout: str = "Strict"
+    timestamp: bool = True
+    entropy: tuple[str, ...] = ("Client", "Server")
+    addressing: str = "wsaw:UsingAddressing"
+    extra: tuple[str, ...] = ()
+
+
+def variant(shape: Shape) -> str:
+    """The file for ``--policies`` that asks for *shape*."""
+    everywhere = _parts(shape.request) if shape.attached == "binding" else ""
+    endpoint = (
+        f"<wsp:ExactlyOne><wsp:All><{shape.addressing}/>{_application_binding(shape)}{everywhere}"
+        f"{_assertion('Trust13', 'MustSupportIssuedTokens', *(f'Require{side}Entropy' for side in shape.entropy))}"
+        "</wsp:All></wsp:ExactlyOne>"
+    )
+    attached = {
+        "binding": {},
+        "operation": {"Operation": _parts(shape.request)},
+        "message": {"Input": _parts(shape.request), "Output": _parts(shape.response)},
+    }[shape.attached]
+    policies = "".join(
+        f'<wsp:Policy wsu:Id="{name}">{content}</wsp:Policy>'
+        for name, content in {"Endpoint": endpoint, **attached}.items()
+    )
+    return (
+        f'<variant soap="{shape.soap}" xmlns:wsp="{shape.wsp}" xmlns:sp="{SP_200702}" xmlns:wsu="{WSU}" '
+        f'xmlns:wsaw="{_WSAW}" xmlns:wsam="{WSAM}" xmlns:cxf="{CXF_SUITES}">{policies}</variant>'
+    )
+
+
+def _application_binding(shape: Shape) -> str:
+    bootstrap = _policy(
+        _initial_binding(shape), _assertion(shape.wss[0], *_styles(shape.wss[1:])), _parts(shape.bootstrap)
+    )
+    token = (
+        f'<sp:SecureConversationToken sp:IncludeToken="{_INCLUDE}/{shape.context_token}">'
+        + _policy(_empty(shape.derived_keys), f"<sp:BootstrapPolicy>{bootstrap}</sp:BootstrapPolicy>")
+        + "</sp:SecureConversationToken>"
+    )
+    return _wrap("SymmetricBinding", _wrap("ProtectionToken", token), *_options(shape))
+
+
+def _initial_binding(shape: Shape) -> str:
+    tokens = (
+        _wrap(
+            role,
+            f'<sp:X509Token sp:IncludeToken="{_INCLUDE}/{include}">'
+            + _policy(_empty("WssX509V3Token10"), _empty(shape.reference))
+            + "</sp:X509Token>",
+        )
+        for role, include in (("InitiatorToken", shape.initiator), ("RecipientToken", shape.recipient))
+    )
+    return _wrap("AsymmetricBinding", *tokens, *_options(shape))
+
+
+def _options(shape: Shape) -> tuple[str, ...]:
+    prefix = "cxf" if "GCM" in shape.suite else "sp"
+    return (
+        _wrap("AlgorithmSuite", f"<{prefix}:{shape.suite}/>"),
+        _wrap("Layout", _empty(shape.layout)),
+        _empty("IncludeTimestamp" if shape.timestamp else ""),
+        _empty("OnlySignEntireHeadersAndBody"),
+        *map(_empty, shape.extra),
+    )
+
+
+def _parts(parts: Parts) -> str:
+    headers = {
+        "body": "",
+        "names": "".join(f'<sp:Header Name="{name}" Namespace="{WSA_2005}"/>' for name in ADDRESSING),
+        "namespace": f'<sp:Header Namespace="{WSA_2005}"/>',
+    }[parts.signed]
+    encrypted = "<sp:EncryptedParts><sp:Body/></sp:EncryptedParts>" if parts.encrypted else ""
+    return f"<sp:SignedParts><sp:Body/>{headers}</sp:SignedParts>{encrypted}"
+
+
+def _styles(styles: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"MustSupportRef{style}" for style in styles)
+
+
+def _assertion(name: str, *inside: str) -> str:
+    return _wrap(name, *map(_empty, inside))
+
+
+def _wrap(name: str, *inside: str) -> str:
+    return f"<sp:{name}>{_policy(*inside)}</sp:{name}>"
+
+
+def _policy(*inside: str) -> str:
+    return f"<wsp:Policy>{''.join(inside)}</wsp:Policy>"
+
+
+def _empty(name: str) -> str:
+    return f"<sp:{name}/>" if name else ""

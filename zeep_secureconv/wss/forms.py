@@ -1,0 +1,58 @@
+"""Strict reading of small pieces: one child where one belongs, text without anything in it, base64."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from ..errors import VerificationError
+from ..names import XENC
+from . import base64
+
+
+def only(parent: etree._Element, tag: str, check: str) -> etree._Element:
+    """The one child with that tag.
+
+    Raises:
+        VerificationError: with *check*, when there is none or more than one.
+    """
+    children = parent.iterchildren(tag)
+    found = next(children, None)
+    if found is None or next(children, None) is not None:
+        name = etree.QName(tag).localname
+        raise VerificationError(check, f"The message does not have one {name} where one belongs")
+    return found
+
+
+def text_of(element: etree._Element, check: str) -> str:
+    """The text of an element that holds nothing else, without white space around it.
+
+    A processing instruction would cut the text in two, and readers would differ about what it says.
+
+    Raises:
+        VerificationError: with *check*.
+    """
+    if len(element):
+        raise VerificationError(check, "A value holds more than text")
+    return (element.text or "").strip()
+
+
+def octets_of(element: etree._Element, check: str) -> bytes:
+    """The octets that an element holds as base64.
+
+    Raises:
+        VerificationError: with *check*.
+    """
+    try:
+        return base64.decode(text_of(element, check))
+    except ValueError:
+        raise VerificationError(check, "A value is not base64") from None
+
+
+def cipher_value(element: etree._Element) -> bytes:
+    """The octets in CipherData/CipherValue; a CipherReference, which points elsewhere, is refused.
+
+    Raises:
+        VerificationError: check "encryption-form".
+    """
+    data = only(element, f"{{{XENC}}}CipherData", "encryption-form")
+    return octets_of(only(data, f"{{{XENC}}}CipherValue", "encryption-form"), "encryption-form")
