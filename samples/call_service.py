@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import requests
 import zeep.exceptions
 
 from zeep_secureconv import Event, Identity, SecureConversation, SecureConversationError, Trust
@@ -40,8 +41,12 @@ def call(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Exit status 0 when every call was answered, 1 otherwise."""
     parser = argparse.ArgumentParser(description="Calls the greeting service in a secure conversation.")
-    parser.add_argument("--keys", type=Path, default=Path("keys"), help="folder made by 'zeep-secureconv pki'")
-    parser.add_argument("--wsdl", default="http://127.0.0.1:8000/greeting?wsdl", help="path or URL of the WSDL")
+    parser.add_argument(
+        "--keys", type=Path, default=Path("keys"), help="folder made by 'zeep-secureconv pki'"
+    )
+    parser.add_argument(
+        "--wsdl", default="http://127.0.0.1:8000/greeting?wsdl", help="path or URL of the WSDL"
+    )
     parser.add_argument("names", nargs="+", metavar="NAME", help="whom to greet")
     try:
         call(parser.parse_args())
@@ -52,6 +57,10 @@ def main() -> int:
     except zeep.exceptions.Fault as fault:
         # the service's own answer, proven to come from it
         print(f"The service answers with a fault: {fault.message}", file=sys.stderr)
+        return 1
+    except requests.RequestException as error:
+        # zeep reads the WSDL and sends the calls; what goes wrong there is told by requests
+        print(f"{type(error).__name__}: is the service running? {error}", file=sys.stderr)
         return 1
     return 0
 

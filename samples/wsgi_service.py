@@ -92,7 +92,9 @@ def make_application(keys: str | Path, address: str) -> Application:
 def main() -> None:
     """Serve until Ctrl-C or SIGTERM."""
     parser = argparse.ArgumentParser(description="A greeting service that demands secure conversation.")
-    parser.add_argument("--keys", type=Path, default=Path("keys"), help="folder made by 'zeep-secureconv pki'")
+    parser.add_argument(
+        "--keys", type=Path, default=Path("keys"), help="folder made by 'zeep-secureconv pki'"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes any free one (default: %(default)s)")
     arguments = parser.parse_args()

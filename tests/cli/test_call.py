@@ -197,7 +197,7 @@ _CLEAR_KEY = ["--identity-password", ""]
         (["--peer", "missing.pem"], "ConfigurationError", "missing.pem"),
         (["--trust", "client.p12"], "ConfigurationError", "trust file"),
         (["--peer", "client2.pem"], "TokenFault", "unauthenticated"),
-        (["--identity", "expired.p12"], "TokenFault", "unauthenticated"),
+        (["--identity", "expired.p12"], "ConfigurationError", "not valid now"),
         (["--policy", "missing.xml"], "ConfigurationError", "missing.xml"),
         (["--port-name", "Missing"], "ConfigurationError", "Missing"),
         (["--tls-ca", "missing.pem"], "ConfigurationError", "missing.pem"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from lxml import etree
 
-from tests.unit.parties import NOW, environment, identity, trust
+from tests.unit.parties import environment, identity, trust
 from zeep_secureconv import Limits, Policy
 from zeep_secureconv.environment import Environment
 from zeep_secureconv.names import SOAP11, WSA_2005, WSC_200512, WSSE, sct_type
@@ -29,7 +29,6 @@ from zeep_secureconv.wss.keys import ContextKey, Keyring
 from zeep_secureconv.wss.protect import Protected, protect
 from zeep_secureconv.wss.seen import SeenSignatures
 from zeep_secureconv.wss.unprotect import Verified, unprotect
-
 
 ADDRESSING = (HeaderPart(namespace=WSA_2005),)
 SIGNED = Parts(body=True, headers=ADDRESSING)
@@ -175,9 +174,7 @@ def read(
     seen: SeenSignatures | None = None,
 ) -> Verified:
     """Unprotect *soap* with the receiver's keys."""
-    return unprotect(
-        soap, policy, ring or rings(direction)[1], env or environment(), seen=seen
-    )
+    return unprotect(soap, policy, ring or rings(direction)[1], env or environment(), seen=seen)
 
 
 def security(soap: Soap) -> etree._Element:

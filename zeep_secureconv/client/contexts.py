@@ -17,7 +17,7 @@ from ..wss.reply import Reply
 from .events import Event
 from .exchange import Timeout, post
 from .parties import need_everything
-from .partner import Partner
+from .partner import Partner, Partners
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +28,20 @@ class Contexts:
     """Keeps one context for each partner.
 
     Args:
+        partners: whom they are for.
         store: where they are kept.
         environment: time, randomness and bounds.
         on_event: told of everything that happens, or None.
     """
 
     def __init__(
-        self, store: Store, environment: Environment, on_event: Callable[[Event], object] | None
+        self,
+        partners: Partners,
+        store: Store,
+        environment: Environment,
+        on_event: Callable[[Event], object] | None,
     ) -> None:
+        self._partners = partners
         self._store = store
         self._environment = environment
         self._on_event = on_event
@@ -67,22 +73,15 @@ class Contexts:
                 self._store.add(partner.key, new)
             return new
 
-    def cancel(
-        self, find: Callable[[tuple[str, ...]], Partner | None], context: SecurityContext | None
-    ) -> int:
-        """Cancel one context, or all; how many the service confirmed.
-
-        Args:
-            find: gives the partner of a stored record.
-            context: the one to cancel, or None for all.
-        """
+    def cancel(self, context: SecurityContext | None) -> int:
+        """Cancel one context, or all; how many the service confirmed."""
         count = 0
         for key, held in self._store.items("client"):
             meant = context is None or (held.identifier, held.instance) == (
                 context.identifier,
                 context.instance,
             )
-            partner = find(key)
+            partner = self._partners.of_record(key)
             if meant and partner is not None and self._store.drop(key, held):
                 count += self._give_back(partner, held)
         return count
@@ -108,7 +107,7 @@ class Contexts:
         return context
 
     def _ask(self, partner: Partner) -> SecurityContext:
-        need_everything(partner.keyring, partner.endpoint)
+        need_everything(partner.keyring, partner.endpoint, self._environment.clock.now())
         doing = "asking for a security context"
         exchange = self._initiator.ask_issue(
             partner.endpoint, partner.conversation, partner.keyring, partner.dialect
@@ -149,7 +148,7 @@ class Contexts:
 
     def _post(self, exchange: Exchange, partner: Partner, timeout: Timeout) -> Soap:
         return post(
-            partner.session,
+            self._partners.session_for(partner),
             exchange.endpoint,
             exchange.soap,
             exchange.action,

@@ -88,6 +88,7 @@ class SecureConversation(zeep.Plugin):
         self._environment = Environment(clock=clock, random=random, limits=limits, clock_skew=clock_skew)
         self._partners = Partners(Parties.of(identity, trust, peer), Policies(policy), dialect)
         self._contexts = Contexts(
+            self._partners,
             store if store is not None else MemoryStore(limits.contexts, clock=clock),
             self._environment,
             on_event,
@@ -119,7 +120,7 @@ class SecureConversation(zeep.Plugin):
         version = str(envelope.tag)[1:].partition("}")[0]
         partner = self._partners.of_call(binding_options["address"], binding, version)
         policy = partner.operation(operation.name, None)
-        watch(partner.session)
+        watch(binding.wsdl.transport.session)
         action = operation.abstract.wsa_action or http_headers.get("SOAPAction", "").strip('"')
         CURRENT.set(
             Call(
@@ -289,13 +290,14 @@ class SecureConversation(zeep.Plugin):
         Returns:
             How many the service said are cancelled.
         """
-        return self._contexts.cancel(self._partners.of_record, context)
+        return self._contexts.cancel(context)
 
     def close(self) -> None:
         """Cancel the contexts that this object issued, unless they are shared through a store. May be called again."""
         if self._cancels and not self._closed:
             self.cancel()
         self._closed = True
+        self._partners.close()
 
     def __enter__(self) -> SecureConversation:
         return self

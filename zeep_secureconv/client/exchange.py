@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import requests
 
-from ..errors import TransportError, VerificationError
+from ..errors import LimitExceeded, TransportError, VerificationError
 from ..limits import Limits
 from ..soap.envelope import Soap, http_headers, parse, serialize
 
 Timeout = float | tuple[float | None, float | None] | None
+
+#: For clients that set no timeout: a conversation that cannot be opened is an error, not a hang. Seconds.
+_PATIENCE = 300.0
+_PIECE = 65_536
 
 
 def post(
@@ -25,9 +29,12 @@ def post(
             endpoint,
             data=serialize(soap.envelope),
             headers=http_headers(soap.version, action),
-            timeout=timeout,
+            timeout=_PATIENCE if timeout is None else timeout,
             allow_redirects=False,
+            stream=True,
         )
+        with response:
+            return _read(response, endpoint, limits)
     except requests.Timeout as error:
         raise TransportError(
             "The service did not answer in time", hint="raise the timeout of the transport", endpoint=endpoint
@@ -44,7 +51,17 @@ def post(
             hint="check the address in the WSDL and whether the service runs",
             endpoint=endpoint,
         ) from error
-    return _read(response, endpoint, limits)
+
+
+def _content(response: requests.Response, limits: Limits) -> bytes:
+    """The body of an answer, not read any further than it may go (and unpacked no further, where it is compressed)."""
+    pieces, size = [], 0
+    for piece in response.iter_content(_PIECE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > limits.message_bytes:
+            raise LimitExceeded("message-size", f"The answer is longer than {limits.message_bytes} bytes")
+    return b"".join(pieces)
 
 
 def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
@@ -56,7 +73,8 @@ def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
             hint="give the address that it redirects to as the endpoint, if you trust it",
             endpoint=endpoint,
         )
-    if not response.content:
+    content = _content(response, limits)
+    if not content:
         raise TransportError(
             f"The service answered with HTTP status {status} and nothing else",
             status_code=status,
@@ -64,7 +82,7 @@ def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
             endpoint=endpoint,
         )
     try:
-        return Soap.of(parse(response.content, limits))
+        return Soap.of(parse(content, limits))
     except VerificationError as error:
         if error.check not in ("xml", "envelope"):
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,11 @@ class Parties:
         return _load(signer), _load(recipient)
 
 
-def need_everything(keyring: Keyring, endpoint: str) -> None:
-    """Check, before any traffic, that everything that an X.509 bootstrap needs is there.
+def need_everything(keyring: Keyring, endpoint: str, now: datetime) -> None:
+    """Check, before any traffic, that everything that an X.509 bootstrap needs is there and valid.
 
     Raises:
-        ConfigurationError: naming the first thing that is missing.
+        ConfigurationError: naming the first thing that is missing or out of date.
     """
     for present, what, hint in (
         (
@@ -110,6 +111,20 @@ def need_everything(keyring: Keyring, endpoint: str) -> None:
     ):
         if present is None:
             raise ConfigurationError(what, hint=hint, endpoint=endpoint)
+    ours = keyring.signing.certificate if keyring.signing is not None else None
+    for whose, certificate in (("Our", ours), ("The service's", keyring.peer)):
+        if certificate is not None:
+            _need_valid(certificate, whose, endpoint, now)
+
+
+def _need_valid(certificate: x509.Certificate, whose: str, endpoint: str, now: datetime) -> None:
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not start <= now <= end:
+        raise ConfigurationError(
+            f"{whose} certificate is not valid now: it is for {start:%Y-%m-%d} to {end:%Y-%m-%d}",
+            hint="get a new certificate, or set the clock",
+            endpoint=endpoint,
+        )
 
 
 def _load(certificate: Certificate) -> x509.Certificate:

@@ -36,7 +36,7 @@ class Partner:
         key: what its context is stored under.
         dialect: the dialect of WS-Trust to speak.
         chosen: whether the user himself gave the policy; a weak one is his choice then.
-        session, timeout: the way to it, as of the latest call.
+        session, timeout: the way to it, as of the latest call through a zeep client; None before one.
         seen: signature values received from it.
         flight: held while a context is asked for.
     """
@@ -48,7 +48,7 @@ class Partner:
     key: RecordKey
     dialect: Dialect
     chosen: bool
-    session: requests.Session = field(repr=False)
+    session: requests.Session | None = field(default=None, repr=False)
     timeout: Timeout = None
     seen: SeenSignatures = field(default_factory=SeenSignatures, repr=False)
     flight: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -86,6 +86,7 @@ class Partners:
         self._policies = policies
         self._dialect = dialect
         self._lock = threading.Lock()
+        self._own_session: requests.Session | None = None
         self._by_key: dict[RecordKey, Partner] = {}
         self._by_binding: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], Partner]] = (
             weakref.WeakKeyDictionary()
@@ -133,6 +134,22 @@ class Partners:
             )
         return self._partner(endpoint, policy, soap)
 
+    def session_for(self, partner: Partner) -> requests.Session:
+        """The client's own HTTP session; one of ours where no zeep client told us (``wsse=`` without ``plugins=``)."""
+        if partner.session is not None:
+            return partner.session
+        with self._lock:
+            if self._own_session is None:
+                self._own_session = requests.Session()
+            return self._own_session
+
+    def close(self) -> None:
+        """Close the HTTP session that is ours."""
+        with self._lock:
+            if self._own_session is not None:
+                self._own_session.close()
+                self._own_session = None
+
     def of_record(self, key: RecordKey) -> Partner | None:
         """The partner whose context is stored under *key*."""
         return self._by_key.get(key)
@@ -151,7 +168,6 @@ class Partners:
                     key=key,
                     dialect=self._dialect_for(conversation),
                     chosen=self._policies.is_given(endpoint),
-                    session=requests.Session(),
                 )
                 _report_weak(known)
             return known

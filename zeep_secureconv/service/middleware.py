@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
@@ -47,7 +48,6 @@ PRINCIPAL = "zeep_secureconv.principal"
 CONTEXT = "zeep_secureconv.context"
 ACTION = "zeep_secureconv.action"
 
-_STATUS = {200: "200 OK", 202: "202 Accepted", 413: "413 Content Too Large", 500: "500 Internal Server Error"}
 #: What every failure of a check looks like from outside.
 _REFUSED = (f"{{{WSSE}}}InvalidSecurity", "An error was discovered processing the <wsse:Security> header.")
 
@@ -266,7 +266,12 @@ class SecureConversationMiddleware:
         status = int(started[0].split(" ", 1)[0])
         if not content:
             return status, None
-        return status, Soap.of(parse(content, self._environment.limits))
+        try:
+            return status, Soap.of(parse(content, self._environment.limits))
+        except VerificationError as error:
+            log.error("the application answered %s with something that is no SOAP: %s", action, error.message)
+            text = "The service failed."
+            return 500, make_fault(clear.version, code=f"{{{clear.version}}}Server", text=text, sender=False)
 
     def _reply_policy(self, operation: OperationPolicy, reply: Soap) -> tuple[Policy, str | None]:
         """(policy, action) of what the application answered."""
@@ -351,9 +356,13 @@ class _Input:
 def _read(environ: Environ, limits: Limits) -> bytes:
     """The body of an HTTP request, within bounds; chunked bodies end by themselves."""
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdigit() and int(length) > limits.message_bytes:
+    if length.isascii() and length.isdigit():
+        size = int(length)
+    else:
+        # without a length only a server that ends the input itself can be read to its end (PEP 3333 is silent)
+        size = limits.message_bytes + 1 if environ.get("wsgi.input_terminated") else 0
+    if length and size > limits.message_bytes:
         raise LimitExceeded("message-size", f"The message is longer than {limits.message_bytes} bytes")
-    size = int(length) if length.isdigit() else limits.message_bytes + 1
     data: bytes = environ["wsgi.input"].read(size)
     return data
 
@@ -363,7 +372,7 @@ def _send(answer: _Answer, version: str, start_response: StartResponse) -> list[
     headers = [("Content-Length", str(len(body)))]
     if body:
         headers.append(("Content-Type", content_type(version)))
-    start_response(_STATUS.get(answer.status, f"{answer.status} Status"), headers)
+    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
     return [body]
 
 

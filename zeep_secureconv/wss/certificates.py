@@ -165,7 +165,9 @@ class Trust:
             return
         if not self.anchors:
             raise VerificationError(
-                "certificate", f"The {role}'s certificate is none of those pinned in trust"
+                "certificate",
+                f"The {role}'s certificate is none of those pinned in trust",
+                hint="add its CA, or the certificate itself, to trust=",
             )
         builder = (
             verification.PolicyBuilder()

@@ -155,6 +155,12 @@ def _digest(algorithm: str, part: etree._Element) -> str:
     return base64.encode(signature.digest(algorithm, canonicalize(part)))
 
 
+def _listed(names: list[str]) -> str:
+    """A ReferenceList, or nothing where there is nothing to list."""
+    items = "".join(f'<xenc:DataReference URI="#{name}"/>' for name in names)
+    return f"<xenc:ReferenceList>{items}</xenc:ReferenceList>" if items else ""
+
+
 def _signature_in(security: etree._Element) -> etree._Element:
     found = security.find(f"{{{DS}}}Signature")
     assert found is not None
@@ -210,25 +216,18 @@ class _Header:
         every layout allows.
         """
         signing, encryption = self.keys.signing, self.keys.encryption
-        encryption_tokens: tuple[str, ...] = ()
-        data_list = ""
-        if encryption is not None:
-            items = "".join(f'<xenc:DataReference URI="#{name}"/>' for name in self.listed)
-            data_list = encryption.carrier(f"<xenc:ReferenceList>{items}</xenc:ReferenceList>")
-            encryption_tokens = encryption.tokens
-        confirmations = self._confirmations()
+        encryption_tokens = encryption.tokens if encryption is not None else ()
+        carrier = encryption.carrier if encryption is not None else str
+        signed = [*self._confirmations(), self._signature(signing)]
         if self.binding.encrypt_before_signing:
-            rest = [*encryption_tokens, *signing.tokens, *confirmations, self._signature(signing), data_list]
+            # what hides the signature was applied last, what hides the parts first
+            hidden = (1 + len(self.confirmed)) * self.binding.encrypt_signature
+            parts, last = self.listed[: len(self.listed) - hidden], self.listed[len(self.listed) - hidden :]
+            rest = [*encryption_tokens, *signing.tokens, carrier(_listed(last)), *signed, _listed(parts)]
         elif isinstance(self.binding, AsymmetricBinding):
-            rest = [
-                *encryption_tokens,
-                data_list,
-                *signing.tokens,
-                *confirmations,
-                self._signature(signing),
-            ]
+            rest = [*encryption_tokens, carrier(_listed(self.listed)), *signing.tokens, *signed]
         else:
-            rest = [*signing.tokens, *encryption_tokens, data_list, *confirmations, self._signature(signing)]
+            rest = [*signing.tokens, *encryption_tokens, carrier(_listed(self.listed)), *signed]
         stamp = self._timestamp()
         if self.binding.layout is Layout.LAX_TIMESTAMP_LAST:
             return [*self.keys.shared, *rest, *stamp]

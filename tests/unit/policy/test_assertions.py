@@ -84,17 +84,20 @@ def test_defaults_of_the_standard() -> None:
         ("<sp:EncryptSignature/>", "encrypt_signature", True),
         ("<sp:ProtectTokens/>", "protect_tokens", True),
         ("<sp:OnlySignEntireHeadersAndBody/>", "only_sign_entire_headers_and_body", True),
-        *(
-            (f"<sp:Layout><wsp:Policy><sp:{layout.value}/></wsp:Policy></sp:Layout>", "layout", layout)
-            for layout in Layout
-            if layout is not Layout.LAX
-        ),
+        ("<sp:Layout><wsp:Policy><sp:Strict/></wsp:Policy></sp:Layout>", "layout", Layout.STRICT),
     ],
 )
 def test_options_of_a_binding(assertion: str, field: str, value: Any) -> None:
     """Every option of a binding changes its own field and nothing else."""
     assert getattr(binding(), field) != value
     assert binding(binding=assertion) == replace(binding(), **{field: value})
+
+
+@pytest.mark.parametrize("layout", [Layout.LAX_TIMESTAMP_FIRST, Layout.LAX_TIMESTAMP_LAST])
+def test_layouts_with_a_timestamp(layout: Layout) -> None:
+    """A layout that says where the Timestamp stands demands that there is one."""
+    found = binding(binding=f"<sp:Layout><wsp:Policy><sp:{layout.value}/></wsp:Policy></sp:Layout>")
+    assert found == replace(binding(), layout=layout, include_timestamp=True)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def hmac_key(octets: bytes) -> xmlsec.Key:
 
 def pem_key(pem: bytes) -> xmlsec.Key:
     """A private key, or the public key of a certificate."""
-    kind = xmlsec.constants.KeyDataFormatCertPem if b"CERTIFICATE" in pem else xmlsec.constants.KeyDataFormatPem
+    kind = (
+        xmlsec.constants.KeyDataFormatCertPem if b"CERTIFICATE" in pem else xmlsec.constants.KeyDataFormatPem
+    )
     return xmlsec.Key.from_memory(pem, kind)
 
 
@@ -174,12 +176,15 @@ def signature_template(
     """A ds:Signature to be filled in by xmlsec.
 
     Args:
-        method, digest: algorithms.
+        method: algorithm of the signature.
+        digest: algorithm of the digests.
         ids: what it covers.
         key_info: the inside of its KeyInfo.
         prefixes: the PrefixList of every canonicalization, or None for none.
     """
-    listed = f'<ec:InclusiveNamespaces xmlns:ec="{EXC}" PrefixList="{prefixes}"/>' if prefixes is not None else ""
+    listed = (
+        f'<ec:InclusiveNamespaces xmlns:ec="{EXC}" PrefixList="{prefixes}"/>' if prefixes is not None else ""
+    )
     references = "".join(
         f'<ds:Reference URI="#{name}"><ds:Transforms><ds:Transform Algorithm="{EXC}">{listed}</ds:Transform>'
         f'</ds:Transforms><ds:DigestMethod Algorithm="{digest}"/><ds:DigestValue/></ds:Reference>'

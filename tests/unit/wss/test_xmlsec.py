@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from tests.unit.messages import (
-    NOW,
     SCT,
     SECRET,
     TICKET,
@@ -30,7 +29,7 @@ from tests.unit.messages import (
     symmetric,
     wire,
 )
-from tests.unit.parties import CLIENT, SERVER, key_pem, pem
+from tests.unit.parties import CLIENT, NOW, SERVER, key_pem, pem
 from tests.unit.wss.independent import (
     CIPHERS,
     DS,
@@ -72,10 +71,8 @@ def reader_of(soap: Soap) -> Reader:
 @pytest.mark.parametrize("before", ORDERS.values(), ids=ORDERS)
 @pytest.mark.parametrize("make", [symmetric, asymmetric], ids=["context", "x509"])
 @pytest.mark.parametrize("suite", SUITES)
-def test_every_suite_is_verified_by_xmlsec(
-    suite: str, make: Callable[..., Policy], before: bool
-) -> None:
-    """xmlsec verifies the signature of every suite, and opens what was encrypted."""
+def test_every_suite_is_verified_by_xmlsec(suite: str, make: Callable[..., Policy], before: bool) -> None:
+    """Xmlsec verifies the signature of every suite, and opens what was encrypted."""
     policy = make(suite, encrypt_before_signing=before)
     soap = message(CONTENT)
     clear = canonical(soap.body[0])
@@ -176,9 +173,7 @@ def _mark(soap: Soap) -> list[str]:
 
 
 def _security(soap: Soap, content: str) -> etree._Element:
-    stamp = (
-        f'<wsu:Timestamp wsu:Id="TS"><wsu:Created>{write_time(NOW)}</wsu:Created></wsu:Timestamp>'
-    )
+    stamp = f'<wsu:Timestamp wsu:Id="TS"><wsu:Created>{write_time(NOW)}</wsu:Created></wsu:Timestamp>'
     return etree.fromstring(
         f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}" xmlns:s="{soap.version}" '
         f's:mustUnderstand="1">{stamp}{content}</wsse:Security>'
