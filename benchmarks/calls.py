@@ -21,6 +21,7 @@ from benchmarks.cxf import (
     Figures,
     Peers,
     conversation,
+    grid,
     machine,
     measured,
     peers,
@@ -78,7 +79,7 @@ def main(*, calls: int, rounds: int, sizes: list[int], warmup: int, as_json: boo
     try:
         with peers(_say) as running:
             if profile:
-                _profile(running, sizes, calls)
+                _profile(running, sizes, calls, warmup)
                 return
             results = _measure(running, sizes, calls, rounds, warmup)
             click.echo(_as_json(running, results) if as_json else _table(running, results))
@@ -214,22 +215,12 @@ def _table(running: Peers, results: list[_Result]) -> str:
     rows = [[name, *(_cell(v) for r in results for v in cells(r))] for name, cells in _ROWS.items()]
     counts = ", ".join(f"{_label(result.size)}: {result.calls}" for result in results)
     return "\n".join(
-        [machine(running.server), f"measured calls of each client: {counts}", "", *_grid(heads, rows)]
+        [machine(running.server), f"measured calls of each client: {counts}", "", *grid(heads, rows)]
     )
 
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}" if value < 10 else f"{value:.1f}"
-
-
-def _grid(heads: list[str], rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    lines = [
-        "| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |"
-        for row in [heads, *rows]
-    ]
-    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
-    return [lines[0], rule, *lines[1:]]
 
 
 def _as_json(running: Peers, results: list[_Result]) -> str:
@@ -248,7 +239,12 @@ def _as_json(running: Peers, results: list[_Result]) -> str:
 # ------------------------------------------------------------------------------------------------- profile
 
 
-def _profile(running: Peers, sizes: list[int], calls: int) -> None:
+def _profile(running: Peers, sizes: list[int], calls: int, warmup: int) -> None:
+    _say(f"warming up the server: {warmup} calls")
+    with conversation(running.pki) as sc:
+        client = sc.client(running.server.wsdl(SECURED))
+        for _ in range(warmup):
+            client.service.echo("")
     heads = ["milliseconds, median"]
     columns: list[dict[str, Figures]] = []
     for size in sizes:
@@ -258,12 +254,12 @@ def _profile(running: Peers, sizes: list[int], calls: int) -> None:
         [name, *(_cell(v) for column in columns for v in (column[name].median, column[name].minimum))]
         for name in parts.STEPS
     ]
-    click.echo("\n".join([machine(running.server), "", *_grid(heads, rows)]))
+    click.echo("\n".join([machine(running.server), "", *grid(heads, rows)]))
     for size in sizes:
         bottom = floor.floor(running, size, _calls(calls, size))
         listed = [[name, _cell(one.median), _cell(one.minimum)] for name, one in bottom.parts.items()]
         total = ["together", _cell(bottom.whole.median), _cell(bottom.whole.minimum)]
-        click.echo("\n".join(["", *_grid([f"floor, {_label(size)}", "median", "min"], [*listed, total])]))
+        click.echo("\n".join(["", *grid([f"floor, {_label(size)}", "median", "min"], [*listed, total])]))
     for size in sizes:
         count = _calls(calls, size)
         click.echo(f"\n{count} secured calls of {_label(size)} under cProfile")

@@ -185,13 +185,14 @@ def test_an_unknown_certificate_by_reference_is_refused(world: World, refuses: R
     ("text", "count"),
     [
         ("<ds:Signature/>", 9),
+        ("<wsse11:SignatureConfirmation/>", 9),
         ("<wsc:DerivedKeyToken/>", 17),
         ("<wsc:SecurityContextToken/>", 31),
         ("<wsse:BinarySecurityToken/>", 31),
         ("<xenc:EncryptedKey/>", 31),
         ("<anything/>", 2001),
     ],
-    ids=["signatures", "derived keys", "contexts", "certificates", "encrypted keys", "elements"],
+    ids=["signatures", "confirmations", "derived keys", "contexts", "certificates", "encrypted keys", "elements"],
 )
 def test_a_header_is_bounded(channel: Channel, refuses: Refuses, text: str, count: int) -> None:
     """Tokens, keys and signatures are counted before the first of them is read."""

@@ -16,6 +16,8 @@ ANONYMOUS = {WSA_2005: f"{WSA_2005}/anonymous", WSA_2004: f"{WSA_2004}/role/anon
 FAULT_ACTION = {WSA_2005: f"{WSA_2005}/soap/fault", WSA_2004: f"{WSA_2004}/fault"}
 
 _PROPERTIES = ("To", "From", "Action", "MessageID", "RelatesTo", "ReplyTo", "FaultTo")
+#: (namespace, local name) of every addressing header, by its tag.
+_HEADERS = {f"{{{wsa}}}{local}": (wsa, local) for wsa in ANONYMOUS for local in _PROPERTIES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,11 @@ def address_request(soap: Soap, *, wsa: str, to: str, action: str, random: Rando
     header = soap.need_header()
     present: dict[str, etree._Element] = {}
     for block in soap.blocks():
-        name = etree.QName(block)
-        if name.namespace not in ANONYMOUS or name.localname not in _PROPERTIES:
+        if block.tag not in _HEADERS:
             continue
-        if name.namespace == wsa and name.localname not in present:
-            present[name.localname] = block
+        namespace, local = _HEADERS[block.tag]
+        if namespace == wsa and local not in present:
+            present[local] = block
         else:
             header.remove(block)
     message_id = new_message_id(random)
@@ -91,12 +93,12 @@ def read_addressing(soap: Soap) -> Addressing:
     found: dict[str, etree._Element] = {}
     generations = set()
     for block in soap.blocks():
-        name = etree.QName(block)
-        if name.namespace in ANONYMOUS and name.localname in _PROPERTIES:
-            if name.localname in found:
-                raise VerificationError("addressing", f"The message has wsa:{name.localname} twice")
-            found[name.localname] = block
-            generations.add(name.namespace)
+        if block.tag in _HEADERS:
+            namespace, local = _HEADERS[block.tag]
+            if local in found:
+                raise VerificationError("addressing", f"The message has wsa:{local} twice")
+            found[local] = block
+            generations.add(namespace)
     if len(generations) > 1:
         raise VerificationError("addressing", "The message mixes two generations of WS-Addressing")
     wsa = generations.pop() if generations else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lxml import etree
 
 from ..errors import VerificationError
@@ -20,6 +22,27 @@ def only(parent: etree._Element, tag: str, check: str) -> etree._Element:
     if found is None or next(children, None) is not None:
         name = etree.QName(tag).localname
         raise VerificationError(check, f"The message does not have one {name} where one belongs")
+    return found
+
+
+def children_of(parent: etree._Element, names: Mapping[str, str], check: str) -> dict[str, etree._Element]:
+    """The children, each at most once, and none but those of *names*.
+
+    Args:
+        parent: the element.
+        names: what a child with this tag is called in the result.
+        check: for the error.
+
+    Raises:
+        VerificationError: with *check*.
+    """
+    found: dict[str, etree._Element] = {}
+    for child in parent:
+        name = names.get(str(child.tag))
+        if name is None or name in found:
+            kind = etree.QName(parent).localname
+            raise VerificationError(check, f"A {kind} has a child that is unknown or stands twice")
+        found[name] = child
     return found
 
 

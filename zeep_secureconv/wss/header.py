@@ -107,7 +107,8 @@ def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
         return None
     tags = [child.tag for child in found[0]]
     for kind, most in (
-        (frozenset({SIGNATURE, CONFIRMATION}), limits.signatures * 2),
+        (frozenset({SIGNATURE}), limits.signatures),
+        (frozenset({CONFIRMATION}), limits.signatures),
         (DERIVED_KEYS, limits.derived_keys),
         (_TOKENS, limits.tokens),
     ):

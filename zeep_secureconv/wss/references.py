@@ -67,10 +67,9 @@ def read_reference(element: etree._Element | None) -> TokenReference:
     """
     if element is None or element.tag != f"{{{WSSE}}}SecurityTokenReference":
         raise _unreadable()
-    children = [child for child in element if isinstance(child.tag, str)]
-    if len(children) != 1:
+    if len(element) != 1:
         raise _unreadable()
-    child = children[0]
+    child = element[0]
     value_type = child.get("ValueType")
     if child.tag == f"{{{WSSE}}}Reference" and child.get("URI"):
         instance = child.get(f"{{{WSC_200512}}}Instance") or child.get(f"{{{WSC_2005}}}Instance")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -13,7 +14,10 @@ from ..policy.suites import AlgorithmSuite
 from .forms import octets_of, only
 
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
-_TRANSFORMS = (f"{{{DS}}}Transforms", f"{{{DS}}}Transform")
+_SIGNATURE = [f"{{{DS}}}{local}" for local in ("SignedInfo", "SignatureValue", "KeyInfo")]
+_SIGNED_INFO = [f"{{{DS}}}{local}" for local in ("CanonicalizationMethod", "SignatureMethod")]
+_REFERENCE = f"{{{DS}}}Reference"
+_REFERENCE_PARTS = [f"{{{DS}}}{local}" for local in ("Transforms", "DigestMethod", "DigestValue")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,49 +60,54 @@ def read_signature(element: etree._Element, suite: AlgorithmSuite, limits: Limit
         VerificationError: checks "signature-form", "canonicalization", "transform", "reference", "algorithm".
         LimitExceeded: when there are too many references or prefixes.
     """
-    info = only(element, f"{{{DS}}}SignedInfo", "signature-form")
-    method = only(info, f"{{{DS}}}CanonicalizationMethod", "signature-form")
-    algorithm = only(info, f"{{{DS}}}SignatureMethod", "signature-form")
+    info, value, key_info = _children(element, _SIGNATURE, "signature-form")
+    method, algorithm = _children(info, _SIGNED_INFO, "signature-form")
     if len(algorithm):
         # ds:HMACOutputLength above all: it shortens what has to be guessed
         raise VerificationError("algorithm", "The SignatureMethod has parameters")
-    key_info = only(element, f"{{{DS}}}KeyInfo", "signature-form")
     return SignatureForm(
         info=info,
         prefixes=_prefixes(method, suite, limits),
         algorithm=algorithm.get("Algorithm"),
         references=_references(info, suite, limits),
-        value=octets_of(only(element, f"{{{DS}}}SignatureValue", "signature-form"), "signature-form"),
+        value=octets_of(value, "signature-form"),
         key=only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference"),
     )
 
 
+def _children(parent: etree._Element, tags: Sequence[str], check: str) -> list[etree._Element]:
+    """The first children, which must have these tags in this order (the schema of XML Signature is a sequence)."""
+    children = parent[: len(tags)]
+    if [child.tag for child in children] != tags:
+        raise VerificationError(check, "A part of the signature is missing or stands in another place")
+    return children
+
+
 def _references(info: etree._Element, suite: AlgorithmSuite, limits: Limits) -> tuple[SignedReference, ...]:
-    found: list[SignedReference] = []
-    for reference in info.iterchildren(f"{{{DS}}}Reference"):
-        if len(found) == limits.references:
-            raise LimitExceeded("reference", "A signature has too many references")
-        found.append(_reference(reference, suite, limits))
-    if not found:
-        raise VerificationError("signature-form", "A signature covers nothing")
-    return tuple(found)
+    elements = info[len(_SIGNED_INFO) :]
+    if len(elements) > limits.references:
+        raise LimitExceeded("reference", "A signature has too many references")
+    if not elements or any(element.tag != _REFERENCE for element in elements):
+        raise VerificationError("signature-form", "A signature covers nothing, or holds something unknown")
+    return tuple(_reference(element, suite, limits) for element in elements)
 
 
 def _reference(element: etree._Element, suite: AlgorithmSuite, limits: Limits) -> SignedReference:
     uri = element.get("URI") or ""
     if not uri.startswith("#") or len(uri) < 2 or uri.startswith("#xpointer("):
         raise VerificationError("reference", "A signature refers to something outside the message")
-    transforms = only(element, _TRANSFORMS[0], "transform")
-    transform = only(transforms, _TRANSFORMS[1], "transform")
-    if len(transforms) != 1 or transform.get("Algorithm") != suite.canonicalization:
+    transforms, digest, value = _children(element, _REFERENCE_PARTS, "transform")
+    if len(transforms) != 1 or transforms[0].tag != f"{{{DS}}}Transform":
+        raise VerificationError("transform", "A reference does not have one transform")
+    transform = transforms[0]
+    if transform.get("Algorithm") != suite.canonicalization:
         raise VerificationError("transform", "Only exclusive canonicalization is accepted as a transform")
-    digest = only(element, f"{{{DS}}}DigestMethod", "signature-form")
     if digest.get("Algorithm") != suite.digest or len(digest):
         raise VerificationError("algorithm", "A digest algorithm is not that of the policy")
     return SignedReference(
         id=uri[1:],
         prefixes=_prefixes(transform, suite, limits),
-        digest=octets_of(only(element, f"{{{DS}}}DigestValue", "signature-form"), "signature-form"),
+        digest=octets_of(value, "signature-form"),
     )
 
 

@@ -13,12 +13,24 @@ from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
 from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_V3
 from . import base64
-from .forms import octets_of, text_of
+from .forms import children_of, octets_of, only, text_of
 from .references import TokenReference, read_reference
 
 _ID = f"{{{WSU}}}Id"
 _DERIVATIONS = frozenset(f"{wsc}/dk/p_sha1" for wsc in (WSC_2005, WSC_200512))
 _DATETIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
+_TIMES = {f"{{{WSU}}}{local}": local for local in ("Created", "Expires")}
+#: The children of a DerivedKeyToken by its own tag. Properties would rename what the key is derived from; no stack
+#: sends them.
+_DERIVED_KEY = {
+    f"{{{wsc}}}DerivedKeyToken": {
+        f"{{{WSSE}}}SecurityTokenReference": "SecurityTokenReference",
+        **{f"{{{wsc}}}{local}": local for local in ("Generation", "Offset", "Length", "Label", "Nonce")},
+    }
+    for wsc in (WSC_2005, WSC_200512)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,20 +57,10 @@ def read_derived_key(element: etree._Element, limits: Limits) -> DerivedKeyToken
         VerificationError: check "derived-key", when it is malformed or asks for what is not supported.
         LimitExceeded: check "derived-key", when a value is out of bounds.
     """
-    wsc = etree.QName(element).namespace
-    children: dict[str, etree._Element] = {}
-    for child in element:
-        if not isinstance(child.tag, str):
-            continue
-        name = etree.QName(child)
-        if name.localname in children or name.namespace not in (wsc, WSSE):
-            raise _derived_key_error("has a child that is unknown or stands twice")
-        children[name.localname] = child
-    unknown = children.keys() - {"SecurityTokenReference", "Offset", "Length", "Label", "Nonce", "Generation"}
-    if unknown:
-        # Properties would rename what the key is derived from; no stack sends them
-        raise _derived_key_error("has children that are not supported")
-    algorithm = element.get("Algorithm") or element.get(f"{{{wsc}}}Algorithm")
+    tag = str(element.tag)
+    children = children_of(element, _DERIVED_KEY[tag], "derived-key")
+    # CXF reads the attribute with the namespace, WCF and the schema without
+    algorithm = element.get("Algorithm") or element.get(f"{tag.partition('}')[0]}}}Algorithm")
     if algorithm is not None and algorithm not in _DERIVATIONS:
         raise _derived_key_error("asks for another derivation than P_SHA1")
     length = _number(children.get("Length"), 32, limits.derived_length)
@@ -117,12 +119,11 @@ def read_context_token(element: etree._Element, limits: Limits) -> ContextTokenN
     Raises:
         VerificationError: check "context-token", when Identifier is missing, or it or Instance stands twice.
     """
-    wsc = etree.QName(element).namespace
-    identifiers = element.findall(f"{{{wsc}}}Identifier")
-    instances = element.findall(f"{{{wsc}}}Instance")
-    if len(identifiers) != 1 or len(instances) > 1:
-        raise VerificationError("context-token", "A SecurityContextToken does not name one context")
-    identifier = text_of(identifiers[0], "context-token")
+    wsc = str(element.tag).partition("}")[0]
+    identifier = text_of(only(element, f"{wsc}}}Identifier", "context-token"), "context-token")
+    instances = list(element.iterchildren(f"{wsc}}}Instance"))
+    if len(instances) > 1:
+        raise VerificationError("context-token", "A SecurityContextToken has two Instances")
     instance = text_of(instances[0], "context-token") if instances else None
     if not 0 < len(identifier) <= limits.identifier_chars or len(instance or "") > limits.identifier_chars:
         raise LimitExceeded("context-token", "A SecurityContextToken's Identifier is missing or too long")
@@ -157,15 +158,13 @@ def read_timestamp(element: etree._Element) -> Timestamp:
     Raises:
         VerificationError: check "timestamp", when Created is missing or a time is malformed.
     """
-    created = element.findall(f"{{{WSU}}}Created")
-    expires = element.findall(f"{{{WSU}}}Expires")
-    if len(created) != 1 or len(expires) > 1:
-        raise VerificationError(
-            "timestamp", "The Timestamp does not have one Created and at most one Expires"
-        )
+    children = children_of(element, _TIMES, "timestamp")
+    if "Created" not in children:
+        raise VerificationError("timestamp", "The Timestamp has no Created")
+    expires = children.get("Expires")
     return Timestamp(
-        read_time(text_of(created[0], "timestamp")),
-        read_time(text_of(expires[0], "timestamp")) if expires else None,
+        read_time(text_of(children["Created"], "timestamp")),
+        read_time(text_of(expires, "timestamp")) if expires is not None else None,
     )
 
 

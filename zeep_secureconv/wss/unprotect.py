@@ -25,6 +25,7 @@ from ..soap.envelope import Soap, refuse_dtd
 from . import base64, encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
+from .encryption import decryption_failed
 from .forms import cipher_value, only
 from .header import (
     CONFIRMATION,
@@ -37,12 +38,14 @@ from .header import (
 )
 from .keys import ContextKey, Keyring
 from .seen import SeenSignatures
-from .signature_form import SignatureForm, read_signature
+from .signature_form import SignatureForm, SignedReference, read_signature
 from .sources import KeyResolver, KeySource
 from .splice import element_at, path_of, splice
 from .tokens import read_timestamp
 
 _ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
+#: The oldest message that is taken, whatever its Expires says, and how long one without a Timestamp is remembered.
+_OLDEST = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +146,7 @@ class _Reader:
         self._header = SecurityHeader(soap, environment.limits)
         self._keys = KeyResolver(keyring, self._suite, environment.limits, environment.random)
         self._timestamp: etree._Element | None = None
-        self._until: datetime = environment.clock.now() + timedelta(hours=1)
+        self._expires: datetime | None = None
         self._signatures: dict[int, _Signature] = {}
         self._decrypted: list[etree._Element] = []
         self._decrypted_under: set[str] = set()
@@ -163,16 +166,17 @@ class _Reader:
         self._timestamp = stamps[0]
         stamp = read_timestamp(self._timestamp)
         now, skew = self._environment.clock.now(), self._environment.clock_skew
-        expires = stamp.expires or stamp.created + self._environment.message_lifetime
         if stamp.created > now + skew:
             raise VerificationError(
                 "timestamp", "The message comes from the future", hint="set the clocks, or widen clock_skew="
             )
+        expires = stamp.expires or stamp.created + self._environment.message_lifetime
+        expires = min(expires, stamp.created + _OLDEST)
         if expires <= stamp.created or expires <= now - skew:
             raise VerificationError(
                 "timestamp", "The message is too old", hint="set the clocks, or widen clock_skew="
             )
-        self._until = expires + skew
+        self._expires = expires + skew
 
     # ------------------------------------------------------------------------------- signature values
 
@@ -205,10 +209,22 @@ class _Reader:
         if not self._value_is_good(form, source):
             raise VerificationError("signature", "A signature does not verify")
         # remembered before anything is decrypted: a changed ciphertext under a good signature is tried once
-        now = self._environment.clock.now()
-        if seen is not None and not seen.add(form.value, until=self._until, now=now):
+        now, until = self._environment.clock.now(), self._worth_remembering(form)
+        if seen is not None and not seen.add(form.value, until=until, now=now):
             raise VerificationError("replay", "The message was received before")
         self._signatures[index] = _Signature(form, source, hidden)
+
+    def _worth_remembering(self, form: SignatureForm) -> datetime:
+        """Until when a value could come back: its Timestamp tells, if the signature really covers that.
+
+        Otherwise somebody could put a Timestamp of his own beside it, to have the value forgotten at once.
+        """
+        for reference in form.references:
+            if self._timestamp is not None and self._header.find(reference.id) is self._timestamp:
+                assert self._expires is not None
+                self._check_digest(self._timestamp, reference)
+                return self._expires
+        return self._environment.clock.now() + _OLDEST
 
     def _value_is_good(self, form: SignatureForm, source: KeySource) -> bool:
         certificate, suite = source.certificate, self._suite
@@ -258,11 +274,14 @@ class _Reader:
                 raise VerificationError(
                     "reference", "A signature refers to something that is not in the message"
                 )
-            digest = signature.digest(self._suite.digest, canonicalize(element, reference.prefixes))
-            if not hmac.compare_digest(digest, reference.digest):
-                raise VerificationError("digest", "A signed part was changed")
+            self._check_digest(element, reference)
             found.elements.append(element)
         found.body_was_clear = _holds(self._decrypted, self._soap.body)
+
+    def _check_digest(self, element: etree._Element, reference: SignedReference) -> None:
+        digest = signature.digest(self._suite.digest, canonicalize(element, reference.prefixes))
+        if not hmac.compare_digest(digest, reference.digest):
+            raise VerificationError("digest", "A signed part was changed")
 
     def _decrypt_carried(self, key: etree._Element) -> None:
         """Decrypt what an EncryptedKey lists; keys that come with a message belong to an AsymmetricBinding."""
@@ -317,9 +336,10 @@ class _Reader:
             alone = len(parent) == 1 and not (parent.text or "").strip() and not (data.tail or "").strip()
             if kind == XENC_CONTENT and parent is self._soap.body and alone:
                 return self._take_body
-            if kind == XENC_ELEMENT and parent is self._header.element:
+            if kind == XENC_ELEMENT and parent is self._header.element and self._binding.encrypt_signature:
                 return self._take_header_child
-            if kind == XENC_ELEMENT and parent.tag == _ENCRYPTED_HEADER and alone:
+            wraps = parent.tag == _ENCRYPTED_HEADER and parent.getparent() is self._soap.header
+            if kind == XENC_ELEMENT and wraps and alone:
                 return self._take_header
         raise VerificationError(
             "encryption-form", "Something is encrypted where the policy has nothing encrypted"
@@ -330,15 +350,15 @@ class _Reader:
 
     def _take_header_child(self, security: etree._Element, position: int) -> None:
         """EncryptSignature hides signatures and what confirms them (WS-SecurityPolicy 1.2, section 6.4)."""
-        if not self._binding.encrypt_signature or security[position].tag not in (SIGNATURE, CONFIRMATION):
-            raise VerificationError("encryption-form", "Something is encrypted where only a signature may be")
+        if security[position].tag not in (SIGNATURE, CONFIRMATION):
+            raise decryption_failed()
 
     def _take_header(self, wrapper: etree._Element, _position: int) -> None:
         """The header block takes the place of its wsse11:EncryptedHeader (WSS 1.1, section 9.3)."""
-        header = wrapper.getparent()
-        if header is None or header is not self._soap.header or len(wrapper) != 1:
-            raise VerificationError("encryption-form", "An EncryptedHeader does not hold one header block")
-        block = wrapper[0]
+        header, block = wrapper.getparent(), wrapper[0]
+        assert header is not None
+        if not isinstance(block.tag, str):
+            raise decryption_failed()
         header.replace(wrapper, block)
         self._header.forget(wrapper)
         self._decrypted.append(block)
@@ -353,8 +373,8 @@ class _Reader:
         if source.wrapped and isinstance(self._binding, AsymmetricBinding):
             # CXF's EncryptedKey stands apart from the list of what it encrypts when encryption came first
             return source.secret
-        if source.context is None:
-            raise VerificationError("token", "Encrypted data does not use the key of a security context")
+        if source.context is None or isinstance(self._binding, AsymmetricBinding):
+            raise VerificationError("token", "Encrypted data does not use a key of the policy's binding")
         self._check_derivation(source)
         self._decrypted_under.add(source.context.identifier)
         length = encryption.key_length(self._suite.encryption)
@@ -365,12 +385,21 @@ class _Reader:
 
         Returns:
             The element at *path*: the parent of what was put.
+
+        Raises:
+            VerificationError: check "decryption", when an encrypted element is not one node; whatever stands
+                behind it would then be another child of its parent than before.
         """
+        for found in self._signatures.values():
+            found.elements = [element for element in found.elements if not _is_within(element, data)]
         decrypted = [path_of(element) for element in self._decrypted]
         signed = [[path_of(element) for element in found.elements] for found in self._signatures.values()]
+        one, siblings = data.get("Type") == XENC_ELEMENT, len(element_at(self._soap.envelope, path))
         root = splice(data, plaintext)
+        parent = element_at(self._soap.envelope if root is None else root, path)
+        if one and len(parent) != siblings:
+            raise decryption_failed()
         if root is None:
-            parent = element_at(self._soap.envelope, path)
             self._header.index(parent)
             return parent
         self._soap = Soap.of(root)
@@ -380,7 +409,7 @@ class _Reader:
         self._decrypted = [element_at(root, place) for place in decrypted]
         for found, places in zip(self._signatures.values(), signed, strict=True):
             found.elements = [element_at(root, place) for place in places]
-        return element_at(root, path)
+        return parent
 
     # -------------------------------------------------------------------------------------- judgement
 
@@ -486,6 +515,10 @@ class _Reader:
             for found in self._signatures.values()
             if found is not primary and found.source.context is not None and _holds(found.elements, element)
         )
+
+
+def _is_within(element: etree._Element, other: etree._Element) -> bool:
+    return element is other or any(node is other for node in element.iterancestors())
 
 
 def _holds(elements: list[etree._Element] | tuple[etree._Element, ...], element: etree._Element) -> bool:
