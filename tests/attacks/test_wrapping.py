@@ -32,8 +32,8 @@ def _in_the_security_header(message: Message) -> None:
 
 
 def _in_the_signature(message: Message) -> None:
-    wrapper = element("<ds:Object/>")
-    message.signature.append(wrapper)
+    wrapper = element("<wrapper/>")
+    message.find(".//ds:Signature/ds:KeyInfo").append(wrapper)
     move(message.body, wrapper)
 
 

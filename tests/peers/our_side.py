@@ -62,6 +62,32 @@ class OurService:
         return [context for _, context in self.store.items("service")]
 
 
+def assert_refused_cancel_only(report: dict[str, Any], service: OurService) -> None:
+    """Asserts that every step of CXF's ``check=True`` worked, but that the context outlived its Cancel.
+
+    CXF's client secures Cancel with the bootstrap alone, which proves no possession of the context: it is
+    refused. The client hides that, so what the service holds has to tell.
+    """
+    assert report["ok"], report
+    steps = report["steps"]
+    assert steps["echo1"] == "one"
+    assert steps["echo2"] == "two ä€<&>"
+    assert steps["echo3"] == "three"
+    assert steps["sum"] == 42
+    assert steps["fail"] == "E42"
+    assert steps["whoami"] == CLIENT
+    identifier, _, first = report["token"].partition("#")
+    old, _, new = steps["renew"].partition(" -> ")
+    assert old == report["token"]
+    name, _, second = new.partition("#")
+    assert name == identifier
+    assert second not in ("", first)
+    held = {(context.identifier, context.instance) for context in service.contexts()}
+    assert (identifier, second) in held
+    assert {context.principal for context in service.contexts()} == {CLIENT}
+    assert steps["after-cancel"] == "after cancel"
+
+
 @contextmanager
 def our_service(pki: Path, wsdl: Path) -> Iterator[OurService]:
     """Serves the contract of a WSDL under its policy.

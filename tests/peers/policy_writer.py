@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zeep_secureconv.names import SP_200702, WSA_2005, WSAM, WSP_W3C, WSU
-from zeep_secureconv.policy.suites import CXF_SUITES
 
 _WSAW = "http://www.w3.org/2006/05/addressing/wsdl"
 _INCLUDE = f"{SP_200702}/IncludeToken"
@@ -32,11 +31,12 @@ class Shape:
     """One policy, in the terms of WS-SecurityPolicy.
 
     Args:
-        suite: algorithm suite, of the bootstrap too.
+        suite: algorithm suite of application messages.
+        bootstrap_suite: algorithm suite of the bootstrap, "" for the same one.
         soap: "1.1" or "1.2".
         wsp: namespace of WS-Policy.
-        attached: where the parts stand: "binding", "operation" or "message"; only "message" tells *request* from
-            *response*.
+        attached: where the parts stand: at the "binding", the "operation" or the "message"; "operation-binding" has
+            the SymmetricBinding at the operation too. Only "message" tells *request* from *response*.
         request, response: parts of application messages.
         bootstrap: parts of the request for a context and its answer.
         derived_keys: "RequireDerivedKeys", "RequireExplicitDerivedKeys", or "" for none.
@@ -52,6 +52,7 @@ class Shape:
     """
 
     suite: str = "Basic128"
+    bootstrap_suite: str = ""
     soap: str = "1.1"
     wsp: str = WSP_W3C
     attached: str = "message"
@@ -73,24 +74,24 @@ class Shape:
 
 def variant(shape: Shape) -> str:
     """The file for ``--policies`` that asks for *shape*."""
-    everywhere = _parts(shape.request) if shape.attached == "binding" else ""
-    endpoint = (
-        f"<wsp:ExactlyOne><wsp:All><{shape.addressing}/>{_application_binding(shape)}{everywhere}"
-        f"{_assertion('Trust13', 'MustSupportIssuedTokens', *(f'Require{side}Entropy' for side in shape.entropy))}"
-        "</wsp:All></wsp:ExactlyOne>"
-    )
+    addressing = f"<{shape.addressing}/>"
+    entropy = (f"Require{side}Entropy" for side in shape.entropy)
+    trust = _assertion("Trust13", "MustSupportIssuedTokens", *entropy)
+    binding = _application_binding(shape) + trust
+    parts = _parts(shape.request)
     attached = {
-        "binding": {},
-        "operation": {"Operation": _parts(shape.request)},
-        "message": {"Input": _parts(shape.request), "Output": _parts(shape.response)},
+        "binding": {"Endpoint": addressing + binding + parts},
+        "operation": {"Endpoint": addressing + binding, "Operation": parts},
+        "operation-binding": {"Endpoint": addressing, "Operation": binding + parts},
+        "message": {"Endpoint": addressing + binding, "Input": parts, "Output": _parts(shape.response)},
     }[shape.attached]
     policies = "".join(
-        f'<wsp:Policy wsu:Id="{name}">{content}</wsp:Policy>'
-        for name, content in {"Endpoint": endpoint, **attached}.items()
+        f'<wsp:Policy wsu:Id="{name}"><wsp:ExactlyOne><wsp:All>{content}</wsp:All></wsp:ExactlyOne></wsp:Policy>'
+        for name, content in attached.items()
     )
     return (
         f'<variant soap="{shape.soap}" xmlns:wsp="{shape.wsp}" xmlns:sp="{SP_200702}" xmlns:wsu="{WSU}" '
-        f'xmlns:wsaw="{_WSAW}" xmlns:wsam="{WSAM}" xmlns:cxf="{CXF_SUITES}">{policies}</variant>'
+        f'xmlns:wsaw="{_WSAW}" xmlns:wsam="{WSAM}">{policies}</variant>'
     )
 
 
@@ -103,7 +104,7 @@ def _application_binding(shape: Shape) -> str:
         + _policy(_empty(shape.derived_keys), f"<sp:BootstrapPolicy>{bootstrap}</sp:BootstrapPolicy>")
         + "</sp:SecureConversationToken>"
     )
-    return _wrap("SymmetricBinding", _wrap("ProtectionToken", token), *_options(shape))
+    return _wrap("SymmetricBinding", _wrap("ProtectionToken", token), *_options(shape, shape.suite))
 
 
 def _initial_binding(shape: Shape) -> str:
@@ -116,13 +117,12 @@ def _initial_binding(shape: Shape) -> str:
         )
         for role, include in (("InitiatorToken", shape.initiator), ("RecipientToken", shape.recipient))
     )
-    return _wrap("AsymmetricBinding", *tokens, *_options(shape))
+    return _wrap("AsymmetricBinding", *tokens, *_options(shape, shape.bootstrap_suite or shape.suite))
 
 
-def _options(shape: Shape) -> tuple[str, ...]:
-    prefix = "cxf" if "GCM" in shape.suite else "sp"
+def _options(shape: Shape, suite: str) -> tuple[str, ...]:
     return (
-        _wrap("AlgorithmSuite", f"<{prefix}:{shape.suite}/>"),
+        _wrap("AlgorithmSuite", _empty(suite)),
         _wrap("Layout", _empty(shape.layout)),
         _empty("IncludeTimestamp" if shape.timestamp else ""),
         _empty("OnlySignEntireHeadersAndBody"),

@@ -20,7 +20,7 @@ _TEXTS = {
     "astral": "clef 𝄞 face 😀",
     "empty": "",
     "section-end": "a ]]> b ]]&gt; c",
-    "markup": "<a b=\"c\">&amp;'</a>",
+    "markup": '<a b="c">&amp;\'</a>',
     "line-ends": "a\r\nb\rc\nd",
     "blanks": "  leading, trailing\t ",
     "megabyte": "0123456789abcdef" * 65_536,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from lxml import etree
 
 from tests.unit.parties import environment, identity, trust
 from zeep_secureconv import Limits, Policy
+from zeep_secureconv.conversation.policies import ConversationPolicy, conversation_policy
 from zeep_secureconv.environment import Environment
 from zeep_secureconv.names import SOAP11, WSA_2005, WSC_200512, WSSE, sct_type
 from zeep_secureconv.policy import (
@@ -16,6 +17,7 @@ from zeep_secureconv.policy import (
     AsymmetricBinding,
     DerivedKeys,
     Direction,
+    EndpointPolicy,
     HeaderPart,
     Include,
     Parts,
@@ -66,12 +68,9 @@ def symmetric(suite: str = "Basic128", **changes: Any) -> Policy:
         suite: name of the algorithm suite.
         changes: fields of the policy, of its binding, or of its token.
     """
-    token = SecureConversationToken(
-        include=changes.pop("include", Include.ALWAYS_TO_RECIPIENT),
-        derived_keys=changes.pop("derived_keys", DerivedKeys.EXPLICIT),
-        require_external_uri_reference=changes.pop("require_external_uri_reference", False),
-    )
-    parts = {name: changes.pop(name) for name in ("signed", "encrypted", "wss") if name in changes}
+    usual = {"include": Include.ALWAYS_TO_RECIPIENT, "derived_keys": DerivedKeys.EXPLICIT}
+    token = SecureConversationToken(**(usual | _take(changes, SecureConversationToken)))
+    parts = _take(changes, Policy)
     binding = SymmetricBinding(
         signature_token=token,
         encryption_token=token,
@@ -79,6 +78,11 @@ def symmetric(suite: str = "Basic128", **changes: Any) -> Policy:
         **({"include_timestamp": True} | changes),
     )
     return Policy(binding=binding, **({"signed": SIGNED, "encrypted": BODY} | parts))
+
+
+def _take(changes: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Take the fields of a dataclass out of *changes*."""
+    return {field.name: changes.pop(field.name) for field in fields(kind) if field.name in changes}
 
 
 def asymmetric(suite: str = "Basic128", **changes: Any) -> Policy:
@@ -90,7 +94,7 @@ def asymmetric(suite: str = "Basic128", **changes: Any) -> Policy:
     """
     initiator = changes.pop("initiator", X509Token(include=Include.ALWAYS_TO_RECIPIENT))
     recipient = changes.pop("recipient", X509Token(include=Include.NEVER))
-    parts = {name: changes.pop(name) for name in ("signed", "encrypted", "wss") if name in changes}
+    parts = _take(changes, Policy)
     binding = AsymmetricBinding(
         initiator_signature_token=initiator,
         initiator_encryption_token=initiator,
@@ -126,7 +130,18 @@ def bare(version: str = SOAP11) -> Soap:
     return new_envelope(version)
 
 
-#: Who holds which keys, by the direction of the message: the sender's and the receiver's ring.
+def conversation(suite: str = "Basic128", *, soap: str = SOAP11, **changes: Any) -> ConversationPolicy:
+    """The secure conversation of an endpoint: :func:`symmetric` with :func:`asymmetric` as its bootstrap.
+
+    Args:
+        suite: name of the algorithm suite of both.
+        soap: namespace of SOAP.
+        changes: as for :func:`symmetric`.
+    """
+    changes.setdefault("bootstrap", asymmetric(suite))
+    return conversation_policy(EndpointPolicy(endpoint=symmetric(suite, **changes), soap=soap))
+
+
 def rings(direction: Direction = Direction.REQUEST) -> tuple[Keyring, Keyring]:
     """(the sender's keys, the receiver's keys) of a message that goes in *direction*."""
     client, server = identity("client"), identity("server")

@@ -40,6 +40,7 @@ class Call:
         has_output: whether an answer is due.
         action: wsa:Action of the request.
         envelope, headers: what egress was given, by which apply knows the call again.
+        from_plugin: whether egress made it, so that ingress will end it.
         sent: set by apply.
         verified: the envelope that verify let pass.
     """
@@ -49,8 +50,9 @@ class Call:
     operation: OperationPolicy
     has_output: bool
     action: str
-    envelope: etree._Element
-    headers: dict[str, str]
+    envelope: etree._Element | None
+    headers: dict[str, str] | None
+    from_plugin: bool = False
     sent: Sent | None = None
     verified: etree._Element | None = None
 
@@ -58,6 +60,10 @@ class Call:
         """Whether these are the arguments of the call that is to be secured next."""
         mine = self.owner is owner and self.sent is None
         return mine and (self.envelope is envelope or self.headers is headers)
+
+    def finish(self, envelope: etree._Element) -> None:
+        """Keep nothing but the reply that was verified, until ingress passes it on."""
+        self.verified, self.envelope, self.headers = envelope, None, None
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("zeep_secureconv_call", default=None)

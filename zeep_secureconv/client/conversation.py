@@ -132,6 +132,7 @@ class SecureConversation(zeep.Plugin):
                 action=action or min(policy.actions, default=""),
                 envelope=envelope,
                 headers=http_headers,
+                from_plugin=True,
             )
         )
         return envelope, http_headers
@@ -211,7 +212,10 @@ class SecureConversation(zeep.Plugin):
         if clear is not envelope:
             # it had to be parsed again to be exact (see wss.splice), and zeep goes on with the element it has
             envelope[:] = list(clear)
-        call.verified = envelope
+        if call.from_plugin:
+            call.finish(envelope)
+        else:
+            CURRENT.set(None)
         self._contexts.tell("verified", call.partner.endpoint, call.sent.context, "")
         return envelope
 
@@ -259,6 +263,7 @@ class SecureConversation(zeep.Plugin):
                 "SecureConversation is in plugins= but not wsse=, so the reply was not verified",
                 hint=_LONG_FORM,
             )
+        CURRENT.set(None)
         return envelope, http_headers
 
     # ------------------------------------------------------------------------------- life of contexts

@@ -84,7 +84,7 @@ class SecurityContext:
             StoreError: when the key is another one, or the data was changed.
         """
         cipher, start = _cipher(key), len(_MAGIC) + _NONCE_BYTES
-        if not data.startswith(_MAGIC):
+        if not data.startswith(_MAGIC) or len(data) < start:
             raise StoreError(
                 "These bytes are no stored security context", hint="give what to_bytes() returned"
             )

@@ -255,9 +255,7 @@ class Initiator:
         created, expires = lifetime.created, lifetime.expires
         if created is not None and created > now + skew:
             raise VerificationError("lifetime", "The context is not valid yet", hint="set the clocks")
-        if expires is not None and (
-            expires <= (created or now - skew) or expires - (created or now) < _SHORTEST
-        ):
+        if expires is not None and (expires <= now - skew or expires - (created or now) < _SHORTEST):
             raise VerificationError("lifetime", "The context is over before it begins", hint="set the clocks")
 
     def _hold(self, token: ContextToken) -> None:

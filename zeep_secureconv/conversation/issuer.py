@@ -84,12 +84,14 @@ class Issuer:
     def find(self, identifier: str, instance: str | None) -> SecurityContext | None:
         """The living context with that name at this endpoint and policy, or None.
 
-        A reference without an Instance means the current key.
+        A reference without an Instance means the current key. No older one outlives the context itself, which may
+        be cancelled.
         """
         context = self._store.get(self._key(identifier, instance))
         if context is None or context.policy != self._fingerprint:
             return None
-        if context.is_over(self._environment.clock):
+        cancelled = instance is not None and self.find(identifier, None) is None
+        if cancelled or context.is_over(self._environment.clock):
             self._store.drop(self._key(identifier, instance), context)
             return None
         return context
@@ -134,7 +136,8 @@ class Issuer:
         identifier, _ = _name(request.target)
         if identifier != context.identifier:
             raise RequestRefused("InvalidRequest", "A context can be cancelled by itself only")
-        for instance in {None, context.instance}:
+        current = self._store.get(self._key(identifier, None)) or context
+        for instance in {None, context.instance, current.instance}:
             held = self._store.get(self._key(identifier, instance))
             if held is not None:
                 self._store.drop(self._key(identifier, instance), held)

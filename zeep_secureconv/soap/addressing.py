@@ -88,7 +88,7 @@ def read_addressing(soap: Soap) -> Addressing:
     """The addressing headers of a message.
 
     Raises:
-        VerificationError: check "addressing", when one appears twice or in two generations.
+        VerificationError: check "addressing", when one appears twice, in two generations, or holds more than text.
     """
     found: dict[str, etree._Element] = {}
     generations = set()
@@ -121,7 +121,12 @@ def _append(header: etree._Element, wsa: str, local: str, value: str | None) -> 
 
 
 def _text(block: etree._Element | None) -> str | None:
-    return None if block is None else (block.text or "").strip()
+    if block is None:
+        return None
+    if len(block):
+        # a processing instruction would cut the text in two, and readers would differ about what it says
+        raise VerificationError("addressing", f"wsa:{etree.QName(block).localname} holds more than text")
+    return (block.text or "").strip()
 
 
 def _address(block: etree._Element | None, wsa: str | None) -> str | None:

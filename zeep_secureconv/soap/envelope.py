@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from functools import cache
 
 from lxml import etree
 
@@ -12,6 +14,10 @@ from ..names import SOAP11, SOAP12
 
 #: The Content-Type of a message in each version (SOAP 1.1 section 6, SOAP 1.2 part 2 section 7.1.4).
 _CONTENT_TYPE = {SOAP11: "text/xml; charset=utf-8", SOAP12: "application/soap+xml; charset=utf-8"}
+
+
+#: Making a parser takes longer than parsing a small message, and one parser belongs to one thread.
+_LOCAL = threading.local()
 
 
 @dataclass(frozen=True)
@@ -100,21 +106,24 @@ def content_type(version: str) -> str:
 
 
 def parser() -> etree.XMLParser:
-    """A parser that resolves no entity, reads no DTD and opens no connection.
+    """The parser of this thread, which resolves no entity, reads no DTD and opens no connection.
 
     Comments are dropped, as zeep does: no signature of ours covers them, and zeep takes a comment that is the
     first child of Body for the message. Processing instructions stay; canonical XML keeps them.
     """
-    return etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, huge_tree=True
-    )
+    made: etree.XMLParser | None = getattr(_LOCAL, "parser", None)
+    if made is None:
+        made = _LOCAL.parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, huge_tree=True
+        )
+    return made
 
 
 def parse(data: bytes, limits: Limits) -> etree._Element:
     """The root of a message from the network.
 
     Raises:
-        LimitExceeded: check "message-size", when it is longer than ``limits.message_bytes``.
+        LimitExceeded: check "message-size", when it is longer than ``limits.message_bytes``; check "depth".
         VerificationError: check "xml", when it is not well-formed or has a document type declaration.
     """
     if len(data) > limits.message_bytes:
@@ -124,7 +133,23 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     except etree.XMLSyntaxError as error:
         raise VerificationError("xml", "The message is not well-formed XML") from error
     refuse_dtd(root)
+    refuse_depth(root, limits)
     return root
+
+
+def refuse_depth(root: etree._Element, limits: Limits) -> None:
+    """What walks a tree behind us may recurse, so that nesting has a bound.
+
+    Raises:
+        LimitExceeded: check "depth".
+    """
+    if _deeper_than(limits.depth)(root):
+        raise LimitExceeded("depth", f"The message nests more than {limits.depth} elements")
+
+
+@cache
+def _deeper_than(depth: int) -> etree.XPath:
+    return etree.XPath("boolean(/" + "*/" * depth + "*)")
 
 
 def refuse_dtd(root: etree._Element) -> None:

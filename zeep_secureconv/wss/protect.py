@@ -10,13 +10,14 @@ from ..environment import Environment
 from ..errors import ConfigurationError, PolicyError
 from ..names import DS, EXC_C14N, WSSE, WSSE11, WSU, XENC
 from ..policy.model import AsymmetricBinding, Binding, Direction, Layout, Policy
+from ..policy.suites import AlgorithmSuite
 from ..soap.envelope import Soap
 from . import base64, signature
 from .c14n import canonicalize
 from .cipher import PartCipher
-from .header import CONFIRMATION
+from .header import CONFIRMATION, TIMESTAMP
 from .keys import ContextKey, Keyring
-from .message_keys import Ids, KeyRequest, MessageKeys, SigningKey, message_keys
+from .message_keys import Ids, KeyRequest, MessageKeys, message_keys
 from .tokens import write_time
 
 _ID = f"{{{WSU}}}Id"
@@ -97,16 +98,16 @@ def protect(
     header = _Header(
         binding=binding,
         keys=keys,
-        timestamp=ids.new("TS") if binding.include_timestamp else None,
-        digests=[(part.get(_ID, ""), _digest(suite.digest, part)) for part in signed],
+        timestamps=_timestamps(environment, ids) if binding.include_timestamp else (),
+        confirmations=tuple(_confirmation(ids.new("SC"), value) for value in confirmed),
+        outside=[(part.get(_ID, ""), _digest(suite.digest, part)) for part in signed],
         listed=cipher.plan(planned),
-        confirmed=confirmed,
-        environment=environment,
         name=ids.new("SIG"),
     )
-    security = header.parse(soap.version)
+    security, value = header.make(soap.version)
     soap.need_header().append(security)
-    value = header.sign(security)
+    if _is_renamed(security):
+        value = header.sign_again(security)
     if not binding.encrypt_before_signing:
         cipher.encrypt_parts(soap, body=body, headers=headers)
     if binding.encrypt_signature:
@@ -116,7 +117,7 @@ def protect(
         message_id=message_id,
         signature_values=(value,),
         context=keys.context,
-        signed=(("Timestamp",) if header.timestamp else ()) + names,
+        signed=(("Timestamp",) if header.timestamps else ()) + names,
         encrypted=tuple(cipher.done),
     )
 
@@ -167,6 +168,55 @@ def _signature_in(security: etree._Element) -> etree._Element:
     return found
 
 
+# What the header itself holds of signed text is written in canonical form, declarations included: its octets are
+# what the signature is over, and no canonicalization is needed.
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """A signed part inside the header: its id, and its text in canonical form."""
+
+    id: str
+    text: str
+
+
+def _timestamps(environment: Environment, ids: Ids) -> tuple[_Inner, ...]:
+    now, name = environment.clock.now(), ids.new("TS")
+    created, expires = write_time(now), write_time(now + environment.message_lifetime)
+    times = f"<wsu:Created>{created}</wsu:Created><wsu:Expires>{expires}</wsu:Expires>"
+    return (_Inner(name, f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="{name}">{times}</wsu:Timestamp>'),)
+
+
+def _confirmation(name: str, value: bytes) -> _Inner:
+    """WSS 1.1, section 8.5."""
+    start = f'<wsse11:SignatureConfirmation xmlns:wsse11="{WSSE11}" xmlns:wsu="{WSU}"'
+    end = "</wsse11:SignatureConfirmation>"
+    return _Inner(name, f'{start} Value="{base64.encode(value)}" wsu:Id="{name}">{end}')
+
+
+def _signed_info(suite: AlgorithmSuite, algorithm: str, digests: list[tuple[str, str]]) -> str:
+    references = "".join(
+        f'<ds:Reference URI="#{name}"><ds:Transforms><ds:Transform Algorithm="{EXC_C14N}"></ds:Transform>'
+        f'</ds:Transforms><ds:DigestMethod Algorithm="{suite.digest}"></ds:DigestMethod>'
+        f"<ds:DigestValue>{value}</ds:DigestValue></ds:Reference>"
+        for name, value in digests
+    )
+    return (
+        f'<ds:SignedInfo xmlns:ds="{DS}">'
+        f'<ds:CanonicalizationMethod Algorithm="{EXC_C14N}"></ds:CanonicalizationMethod>'
+        f'<ds:SignatureMethod Algorithm="{algorithm}"></ds:SignatureMethod>{references}</ds:SignedInfo>'
+    )
+
+
+def _is_renamed(security: etree._Element) -> bool:
+    """Whether lxml changed prefixes when the header joined the envelope.
+
+    It does so where the envelope declares one of these namespaces under another prefix.
+    """
+    written = {WSSE: "wsse", WSU: "wsu", DS: "ds", WSSE11: "wsse11"}
+    return any(written.get(uri, prefix) != prefix for prefix, uri in security.nsmap.items())
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Header:
     """The wsse:Security header of one message.
@@ -174,41 +224,51 @@ class _Header:
     Args:
         binding: says the layout and the algorithms.
         keys: the keys and their tokens.
-        timestamp: id of the Timestamp, or None for none.
-        digests: (id, digest) of each signed part outside the header.
+        timestamps: the Timestamp, if there is one.
+        confirmations: what confirms the signatures of the request, in an answer.
+        outside: (id, digest) of each signed part outside the header.
         listed: ids of the encrypted data.
-        confirmed: signature values of the request, for an answer that confirms them.
-        environment: the time.
         name: id of the signature.
     """
 
     binding: Binding
     keys: MessageKeys
-    timestamp: str | None
-    digests: list[tuple[str, str]]
+    timestamps: tuple[_Inner, ...]
+    confirmations: tuple[_Inner, ...]
+    outside: list[tuple[str, str]]
     listed: list[str]
-    confirmed: tuple[bytes, ...]
-    environment: Environment
     name: str
 
-    def parse(self, soap_version: str) -> etree._Element:
-        """The header; the digest of the Timestamp and the signature value are still missing."""
-        return etree.fromstring(
-            f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}" xmlns:ds="{DS}" xmlns:xenc="{XENC}" '
-            f'xmlns:soap="{soap_version}" soap:mustUnderstand="1">{"".join(self._children())}</wsse:Security>'
+    def make(self, soap_version: str) -> tuple[etree._Element, bytes]:
+        """(the header, its signature value)."""
+        suite, signing = self.binding.algorithm_suite, self.keys.signing
+        inside = [
+            (inner.id, base64.encode(signature.digest(suite.digest, inner.text.encode())))
+            for inner in (*self.timestamps, *self.confirmations)
+        ]
+        info = _signed_info(suite, signing.algorithm, [*inside, *self.outside])
+        value = signing.sign(info.encode())
+        signed = (
+            f'<ds:Signature Id="{self.name}">{info}<ds:SignatureValue>{base64.encode(value)}</ds:SignatureValue>'
+            f"<ds:KeyInfo>{signing.reference}</ds:KeyInfo></ds:Signature>"
         )
+        security = etree.fromstring(
+            f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}" xmlns:ds="{DS}" xmlns:xenc="{XENC}" '
+            f'xmlns:soap="{soap_version}" soap:mustUnderstand="1">{"".join(self._children(signed))}</wsse:Security>'
+        )
+        return security, value
 
-    def sign(self, security: etree._Element) -> bytes:
-        """Fill in what depends on where the header stands: prefixes may change when it joins the envelope."""
+    def sign_again(self, security: etree._Element) -> bytes:
+        """Sign the header as it stands now, with other prefixes than it was written with."""
         info, value_element = _signature_in(security)[:2]
-        inside = [*security.findall(f"{{{WSU}}}Timestamp"), *security.findall(CONFIRMATION)]
+        inside = [*security.findall(TIMESTAMP), *security.findall(CONFIRMATION)]
         for element, reference in zip(inside, info[2:], strict=False):
             reference[2].text = _digest(self.binding.algorithm_suite.digest, element)
         value = self.keys.signing.sign(canonicalize(info))
         value_element.text = base64.encode(value)
         return value
 
-    def _children(self) -> list[str]:
+    def _children(self, signature_text: str) -> list[str]:
         """What stands in the header, in order.
 
         What comes first was applied last: WSS4J works from the top down, so the ReferenceList stands before the
@@ -218,52 +278,17 @@ class _Header:
         signing, encryption = self.keys.signing, self.keys.encryption
         encryption_tokens = encryption.tokens if encryption is not None else ()
         carrier = encryption.carrier if encryption is not None else str
-        signed = [*self._confirmations(), self._signature(signing)]
+        signed = [*(inner.text for inner in self.confirmations), signature_text]
         if self.binding.encrypt_before_signing:
             # what hides the signature was applied last, what hides the parts first
-            hidden = (1 + len(self.confirmed)) * self.binding.encrypt_signature
+            hidden = (1 + len(self.confirmations)) * self.binding.encrypt_signature
             parts, last = self.listed[: len(self.listed) - hidden], self.listed[len(self.listed) - hidden :]
             rest = [*encryption_tokens, *signing.tokens, carrier(_listed(last)), *signed, _listed(parts)]
         elif isinstance(self.binding, AsymmetricBinding):
             rest = [*encryption_tokens, carrier(_listed(self.listed)), *signing.tokens, *signed]
         else:
             rest = [*signing.tokens, *encryption_tokens, carrier(_listed(self.listed)), *signed]
-        stamp = self._timestamp()
+        stamps = [inner.text for inner in self.timestamps]
         if self.binding.layout is Layout.LAX_TIMESTAMP_LAST:
-            return [*self.keys.shared, *rest, *stamp]
-        return [*stamp, *self.keys.shared, *rest]
-
-    def _timestamp(self) -> list[str]:
-        if self.timestamp is None:
-            return []
-        now = self.environment.clock.now()
-        created, expires = write_time(now), write_time(now + self.environment.message_lifetime)
-        times = f"<wsu:Created>{created}</wsu:Created><wsu:Expires>{expires}</wsu:Expires>"
-        return [f'<wsu:Timestamp wsu:Id="{self.timestamp}">{times}</wsu:Timestamp>']
-
-    def _confirmations(self) -> list[str]:
-        start = f'<wsse11:SignatureConfirmation xmlns:wsse11="{WSSE11}"'
-        return [
-            f'{start} wsu:Id="{self._confirmation_id(number)}" Value="{base64.encode(value)}"/>'
-            for number, value in enumerate(self.confirmed)
-        ]
-
-    def _confirmation_id(self, number: int) -> str:
-        return f"SC-{number}-{self.name}"
-
-    def _signature(self, key: SigningKey) -> str:
-        suite = self.binding.algorithm_suite
-        inside = [self.timestamp] if self.timestamp else []
-        inside += [self._confirmation_id(number) for number in range(len(self.confirmed))]
-        parts = [*((name, "") for name in inside), *self.digests]
-        listed = "".join(
-            f'<ds:Reference URI="#{name}"><ds:Transforms><ds:Transform Algorithm="{EXC_C14N}"/></ds:Transforms>'
-            f'<ds:DigestMethod Algorithm="{suite.digest}"/><ds:DigestValue>{value}</ds:DigestValue></ds:Reference>'
-            for name, value in parts
-        )
-        return (
-            f'<ds:Signature Id="{self.name}"><ds:SignedInfo>'
-            f'<ds:CanonicalizationMethod Algorithm="{EXC_C14N}"/>'
-            f'<ds:SignatureMethod Algorithm="{key.algorithm}"/>{listed}</ds:SignedInfo><ds:SignatureValue/>'
-            f"<ds:KeyInfo>{key.reference}</ds:KeyInfo></ds:Signature>"
-        )
+            return [*self.keys.shared, *rest, *stamps]
+        return [*stamps, *self.keys.shared, *rest]

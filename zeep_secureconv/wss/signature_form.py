@@ -60,8 +60,8 @@ def read_signature(element: etree._Element, suite: AlgorithmSuite, limits: Limit
         VerificationError: checks "signature-form", "canonicalization", "transform", "reference", "algorithm".
         LimitExceeded: when there are too many references or prefixes.
     """
-    info, value, key_info = _children(element, _SIGNATURE, "signature-form")
-    method, algorithm = _children(info, _SIGNED_INFO, "signature-form")
+    info, value, key_info = _in_order(element[:], _SIGNATURE)
+    method, algorithm = _in_order(info[: len(_SIGNED_INFO)], _SIGNED_INFO)
     if len(algorithm):
         # ds:HMACOutputLength above all: it shortens what has to be guessed
         raise VerificationError("algorithm", "The SignatureMethod has parameters")
@@ -75,11 +75,12 @@ def read_signature(element: etree._Element, suite: AlgorithmSuite, limits: Limit
     )
 
 
-def _children(parent: etree._Element, tags: Sequence[str], check: str) -> list[etree._Element]:
-    """The first children, which must have these tags in this order (the schema of XML Signature is a sequence)."""
-    children = parent[: len(tags)]
+def _in_order(children: list[etree._Element], tags: Sequence[str]) -> list[etree._Element]:
+    """The children, which must have these tags in this order (the schema of XML Signature is a sequence)."""
     if [child.tag for child in children] != tags:
-        raise VerificationError(check, "A part of the signature is missing or stands in another place")
+        raise VerificationError(
+            "signature-form", "A part of the signature is missing, stands twice or in another place"
+        )
     return children
 
 
@@ -96,7 +97,9 @@ def _reference(element: etree._Element, suite: AlgorithmSuite, limits: Limits) -
     uri = element.get("URI") or ""
     if not uri.startswith("#") or len(uri) < 2 or uri.startswith("#xpointer("):
         raise VerificationError("reference", "A signature refers to something outside the message")
-    transforms, digest, value = _children(element, _REFERENCE_PARTS, "transform")
+    if not len(element) or element[0].tag != _REFERENCE_PARTS[0]:
+        raise VerificationError("transform", "A reference has no transforms")
+    transforms, digest, value = _in_order(element[:], _REFERENCE_PARTS)
     if len(transforms) != 1 or transforms[0].tag != f"{{{DS}}}Transform":
         raise VerificationError("transform", "A reference does not have one transform")
     transform = transforms[0]

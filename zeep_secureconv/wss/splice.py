@@ -8,13 +8,15 @@ prefixes; otherwise the text is put into the serialised message, and that is par
 
 from __future__ import annotations
 
-from typing import Any
+import re
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
 from ..soap.envelope import parser
 from .encryption import decryption_failed
+
+_DECLARATION = re.compile(rb"""xmlns(?::([^\s=]+))?\s*=\s*("[^"]*"|'[^']*')""")
 
 
 def splice(data: etree._Element, plaintext: bytes) -> etree._Element | None:
@@ -29,43 +31,35 @@ def splice(data: etree._Element, plaintext: bytes) -> etree._Element | None:
     parent = data.getparent()
     assert parent is not None
     scope = parent.nsmap
-    fragment, declared = _parse_fragment(plaintext, scope)
-    if _one_prefix_each(scope, declared):
+    fragment = _parse_fragment(plaintext, scope)
+    if _one_prefix_each(scope, plaintext):
         _graft(data, parent, fragment)
         return None
     return _reparse(data, plaintext)
 
 
-def _parse_fragment(
-    plaintext: bytes, scope: dict[str | None, str]
-) -> tuple[etree._Element, list[tuple[str, str]]]:
-    """The nodes inside an element that declares what is in scope, and the declarations they add."""
+def _parse_fragment(plaintext: bytes, scope: dict[str | None, str]) -> etree._Element:
+    """The nodes inside an element that declares what is in scope."""
     declarations = "".join(
         f" xmlns{':' + prefix if prefix else ''}={quoteattr(uri)}" for prefix, uri in scope.items()
     )
-    feed = etree.XMLPullParser(
-        events=("start-ns",),
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        remove_comments=True,
-        huge_tree=True,
-    )
     try:
-        feed.feed(f"<fragment{declarations}>".encode())
-        feed.feed(plaintext)
-        feed.feed(b"</fragment>")
-        fragment = feed.close()
+        return etree.fromstring(b"".join((f"<f{declarations}>".encode(), plaintext, b"</f>")), parser())
     except etree.XMLSyntaxError:
         raise decryption_failed() from None
-    declared: Any = feed.read_events()  # ("start-ns", (prefix, URI)) each
-    return fragment, [pair for _, pair in declared]
 
 
-def _one_prefix_each(scope: dict[str | None, str], declared: list[tuple[str, str]]) -> bool:
-    prefixes: dict[str, str] = {}
-    pairs = [(prefix or "", uri) for prefix, uri in scope.items()] + declared
-    return all(prefixes.setdefault(uri, prefix) == prefix for prefix, uri in pairs)
+def _one_prefix_each(scope: dict[str | None, str], plaintext: bytes) -> bool:
+    """Whether no namespace has two prefixes, as far as the text shows; what only looks like a declaration counts."""
+    prefixes = {uri.encode(): (prefix or "").encode() for prefix, uri in scope.items()}
+    if len(prefixes) != len(scope):
+        return False
+    for prefix, quoted in _DECLARATION.findall(plaintext):
+        uri = quoted[1:-1]
+        # the same URI may be written with and without references; do not guess
+        if b"&" in uri or prefixes.setdefault(uri, prefix) != prefix:
+            return False
+    return True
 
 
 def _graft(data: etree._Element, parent: etree._Element, fragment: etree._Element) -> None:

@@ -21,7 +21,7 @@ from ..errors import LimitExceeded, PolicyError, VerificationError
 from ..names import DS, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
 from ..policy.model import AsymmetricBinding, DerivedKeys, Policy, SecureConversationToken, SymmetricBinding
 from ..soap.addressing import Addressing, read_addressing
-from ..soap.envelope import Soap, refuse_dtd
+from ..soap.envelope import Soap, refuse_depth, refuse_dtd
 from . import base64, encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
@@ -137,6 +137,7 @@ class _Reader:
         if policy.binding is None:
             raise PolicyError("The policy has no security binding, so nothing could be verified")
         refuse_dtd(soap.envelope)
+        refuse_depth(soap.envelope, environment.limits)
         self._soap = soap
         self._policy = policy
         self._binding = policy.binding
@@ -416,6 +417,7 @@ class _Reader:
     def judge(self, sent: tuple[bytes, ...]) -> Verified:
         """Whether what was signed and encrypted is what the policy demands."""
         self._soap = Soap.of(self._soap.envelope)
+        refuse_depth(self._soap.envelope, self._environment.limits)
         primary = self._primary()
         self._check_signed(primary)
         self._check_encrypted(primary)

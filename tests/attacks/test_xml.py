@@ -1,0 +1,237 @@
+"""Attacks on the parser and on everything that walks a tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.conftest import Refuses
+from tests.attacks.forge import CONTENT, Channel, Message, World, element
+from zeep_secureconv import Limits
+from zeep_secureconv.policy.model import Parts
+
+_BOMB = "<!ENTITY a 'ha'>" + "".join(
+    f"<!ENTITY {name} '{f'&{inner};' * 10}'>" for inner, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+def _prologue(message: Message, text: str) -> bytes:
+    return f"<?xml version='1.0'?>{text}".encode() + message.bytes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!DOCTYPE soap:Envelope>",
+        "<!DOCTYPE soap:Envelope []>",
+        "<!DOCTYPE soap:Envelope [<!ENTITY e 'x'>]>",
+        "<!DOCTYPE soap:Envelope [<!ATTLIST x y CDATA 'z'>]>",
+        "<!DOCTYPE soap:Envelope [<!ELEMENT x ANY>]>",
+        "<!DOCTYPE soap:Envelope SYSTEM 'http://127.0.0.1:9/evil.dtd'>",
+        "<!DOCTYPE soap:Envelope PUBLIC '-//evil' 'file:///etc/hostname'>",
+        "<!DOCTYPE soap:Envelope [<!ENTITY % p SYSTEM 'http://127.0.0.1:9/evil.dtd'> %p;]>",
+        f"<!DOCTYPE soap:Envelope [{_BOMB}]>",
+    ],
+    ids=["name", "empty", "entity", "attributes", "element", "system", "public", "parameter entity", "unused bomb"],
+)
+def test_a_document_type_declaration_is_refused(channel: Channel, refuses: Refuses, text: str) -> None:
+    """SOAP has none, and it could change what attributes mean after they were signed."""
+    channel.read(channel.genuine())
+    with refuses("dtd"):
+        channel.read(_prologue(channel.genuine(), text))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_declaration_in_another_encoding_is_refused(
+    open_channel: Channel, refuses: Refuses, encoding: str
+) -> None:
+    """The check looks at the document, not at bytes."""
+    text = open_channel.genuine().bytes.decode()
+    open_channel.read(f"<?xml version='1.0' encoding='utf-16'?>{text}".encode("utf-16"))
+    evil = f"<?xml version='1.0' encoding='{encoding}'?><!DOCTYPE x []>{text}"
+    try:
+        data = evil.encode(encoding)
+        with refuses("dtd"):
+            open_channel.read(data)
+    except AssertionError as error:
+        # libxml2 may not know the encoding by its first bytes; that is as good
+        assert "not well-formed" in str(error)
+
+
+@pytest.mark.parametrize("where", ["text", "attribute", "default"])
+def test_an_entity_bomb_costs_nothing(
+    open_channel: Channel, refuses: Refuses, where: str
+) -> None:
+    """A gigabyte from a kilobyte: the parser gives up, or never expands it and the declaration is refused."""
+    open_channel.read(open_channel.genuine())
+    message = open_channel.genuine().bytes.decode()
+    extra = ""
+    if where == "text":
+        message = message.replace("</e:text>", "&i;</e:text>")
+    elif where == "attribute":
+        message = message.replace("<e:text>", "<e:text a='&i;'>")
+    else:
+        extra = "<!ATTLIST e:text a CDATA '&i;'>"
+    data = f"<!DOCTYPE soap:Envelope [{_BOMB}{extra}]>{message}".encode()
+    with refuses("dtd" if where == "default" else "xml"):
+        open_channel.read(data)
+
+
+def test_an_external_entity_is_not_read(open_channel: Channel, refuses: Refuses, tmp_path: Path) -> None:
+    """Neither a file nor a URL: nothing of it gets into the tree."""
+    open_channel.read(open_channel.genuine())
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the secret of a file")
+    message = open_channel.genuine().bytes.decode().replace("</e:text>", "&e;</e:text>")
+    for target in (secret.as_uri(), "http://127.0.0.1:9/evil"):
+        data = f"<!DOCTYPE soap:Envelope [<!ENTITY e SYSTEM '{target}'>]>{message}".encode()
+        with refuses("dtd") as caught:
+            open_channel.read(data)
+        assert "the secret of a file" not in repr(caught.value)
+
+
+def _nested(levels: int) -> str:
+    return "<e:a xmlns:e='urn:test'>" * levels + "</e:a>" * levels
+
+
+def test_deep_nesting_is_refused_in_the_clear(open_channel: Channel, refuses: Refuses) -> None:
+    """What walks a tree behind us may recurse, so that depth is bounded: the envelope counts."""
+    open_channel.read(open_channel.genuine(_nested(198)))
+    message = open_channel.genuine()
+    message.body.append(element(_nested(199)))
+    with refuses("depth"):
+        open_channel.read(message)
+
+
+def test_deep_nesting_is_refused_in_ciphertext(channel: Channel, refuses: Refuses) -> None:
+    """The plaintext is held to the same bound as what arrives in the clear."""
+    channel.read(channel.genuine(_nested(198)))
+    with refuses("depth"):
+        channel.read(channel.genuine(_nested(199)))
+
+
+def test_the_depth_can_be_set(world: World, refuses: Refuses) -> None:
+    """A service that knows its messages can be stricter."""
+    strict = world.channel("request", limits=Limits(depth=10))
+    strict.read(strict.genuine(_nested(8)))
+    with refuses("depth"):
+        strict.read(strict.genuine(_nested(9)))
+
+
+def test_bottomless_nesting_is_no_crash(open_channel: Channel, refuses: Refuses) -> None:
+    """A hundred thousand levels end in the parser."""
+    open_channel.read(open_channel.genuine())
+    data = open_channel.genuine().bytes.replace(b"</e:text>", b"<a>" * 100_000 + b"</a>" * 100_000 + b"</e:text>")
+    with refuses("xml"):
+        open_channel.read(data)
+
+
+def test_a_message_has_a_size(world: World, refuses: Refuses) -> None:
+    """The size is compared before anything is parsed."""
+    channel = world.channel("request", limits=Limits(message_bytes=20_000))
+    channel.read(channel.genuine())
+    with refuses("message-size"):
+        channel.read(channel.genuine("<a>" + "x" * 20_000 + "</a>"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data + b"<x/>",
+        lambda data: b"",
+        lambda data: b"\0" * 1000,
+        lambda data: b" " * 1000,
+        lambda data: b"<html><body>It works!</body></html",
+        lambda data: data.replace(b"soap:", b"nobody:", 1),
+        lambda data: data.replace(b"<e:text>", b"<e:text>\0"),
+        lambda data: data.replace(b"<e:text>", b"<e:text>\xff\xfe"),
+        lambda data: data.replace(b"<e:text>", b"<e:text>&undefined;"),
+        lambda data: data.replace(b"<e:text>", b"<e:text a='1' a='2'>"),
+    ],
+    ids=[
+        *("cut", "more behind", "empty", "zeros", "spaces", "HTML", "prefix", "NUL", "not UTF-8", "entity"),
+        "attribute twice",
+    ],
+)
+def test_what_is_no_xml_is_refused(open_channel: Channel, refuses: Refuses, change: object) -> None:
+    """Whatever it is: one check, and nothing of it in the error."""
+    open_channel.read(open_channel.genuine())
+    with refuses("xml"):
+        open_channel.read(change(open_channel.genuine().bytes))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html/>",
+        '<Envelope xmlns="urn:other"/>',
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"/>',
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Header/></s:Envelope>',
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body/><s:Header/></s:Envelope>',
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body/><x/></s:Envelope>',
+        '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
+        'xmlns:t="http://schemas.xmlsoap.org/soap/envelope/"><t:Body/></s:Envelope>',
+    ],
+)
+def test_what_is_no_envelope_is_refused(open_channel: Channel, refuses: Refuses, text: str) -> None:
+    """Header and Body of one version of SOAP, in this order and nothing else."""
+    open_channel.read(open_channel.genuine())
+    with refuses("envelope"):
+        open_channel.read(text.encode())
+
+
+def test_comments_mean_nothing(open_channel: Channel) -> None:
+    """A comment is not signed, so that it may not change what anybody reads: it is gone before that."""
+    data = open_channel.genuine().bytes.replace(b"plaintext-that", b"plain<!-- evil -->text-that")
+    verified = open_channel.read(data)
+    assert verified.soap.payload is not None
+    assert verified.soap.payload[0].text == "plaintext-that-must-not-leak"
+    assert not len(verified.soap.payload[0])
+
+
+def test_a_processing_instruction_is_signed(open_channel: Channel, refuses: Refuses) -> None:
+    """Unlike a comment it is part of the canonical form, so that an added one is noticed."""
+    open_channel.read(open_channel.genuine(CONTENT.replace("plaintext-that", "plain<?x?>text-that")))
+    data = open_channel.genuine().bytes.replace(b"plaintext-that", b"plain<?x?>text-that")
+    with refuses("digest"):
+        open_channel.read(data)
+
+
+def test_a_relative_namespace_has_no_canonical_form(open_channel: Channel, refuses: Refuses) -> None:
+    """Canonicalization fails for it, which is a refusal like any other."""
+    open_channel.read(open_channel.genuine())
+    message = open_channel.genuine()
+    message.body.append(element('<r:a xmlns:r="relative"/>'))
+    with refuses("canonicalization"):
+        open_channel.read(message)
+
+
+def test_a_relative_namespace_in_signed_info_is_refused(open_channel: Channel, refuses: Refuses) -> None:
+    """The same in what the signature value is over, where the attacker needs no key."""
+    open_channel.read(open_channel.genuine())
+    message = open_channel.genuine()
+    message.reference_to(message.body).set("{relative}a", "1")
+    with refuses("canonicalization"):
+        open_channel.read(message)
+
+
+def test_prefixes_mean_what_is_declared(world: World, refuses: Refuses) -> None:
+    """``soap`` bound to another namespace is not SOAP, whatever its name says."""
+    channel = world.channel("request", encrypted=Parts())
+    channel.read(channel.genuine())
+    data = channel.genuine().bytes.replace(b"http://schemas.xmlsoap.org/soap/envelope/", b"urn:evil")
+    with refuses("envelope"):
+        channel.read(data)
+
+
+def test_a_namespace_put_around_a_part_does_not_change_it(open_channel: Channel, refuses: Refuses) -> None:
+    """A default namespace declared further out changes the name of a child without a prefix, and its digest."""
+    content = '<e:echo xmlns:e="urn:test"><plain xmlns="">text</plain></e:echo>'
+    open_channel.read(open_channel.genuine(content))
+    data = open_channel.genuine(content).bytes.replace(b'<plain xmlns="">', b"<plain>").replace(
+        b"<plain>", b'<plain xmlns="urn:evil">'
+    )
+    with refuses("digest"):
+        open_channel.read(data)

@@ -1,0 +1,141 @@
+"""What every store of contexts does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+from tests.unit.messages import context
+from tests.unit.parties import NOW, Time
+from zeep_secureconv import SecurityContext
+from zeep_secureconv.conversation.store import RecordKey, Store
+
+KEY: RecordKey = ("client", "http://localhost/peer", "policy", "parties")
+OTHER: RecordKey = ("client", "http://localhost/peer", "policy", "other parties")
+SERVICE: RecordKey = ("service", "/peer", "urn:uuid:1", "")
+
+
+def made(identifier: str = "urn:uuid:1", instance: str | None = None) -> SecurityContext:
+    """A context of an hour with that name."""
+    return SecurityContext(
+        endpoint="http://localhost/peer",
+        created=NOW,
+        expires=NOW + timedelta(hours=1),
+        dialect="oasis13",
+        key=context(identifier=identifier, instance=instance),
+    )
+
+
+def test_an_empty_store_has_nothing(store: Store) -> None:
+    """Nothing is found, replaced, dropped or listed."""
+    assert store.get(KEY) is None
+    assert not store.replace(KEY, made(), made("urn:uuid:2"))
+    assert not store.drop(KEY, made())
+    assert list(store.items("client")) == []
+
+
+def test_what_was_added_is_found_under_its_key_alone(store: Store) -> None:
+    """A context is found under its key, and under no other."""
+    assert store.add(KEY, made())
+    assert store.get(KEY) == made()
+    assert store.get(OTHER) is None
+    assert store.get(SERVICE) is None
+    assert store.get(("client",)) is None
+
+
+def test_a_second_context_is_not_added(store: Store) -> None:
+    """Add is put-if-absent: the first one stays, even against itself."""
+    assert store.add(KEY, made())
+    assert not store.add(KEY, made("urn:uuid:2"))
+    assert not store.add(KEY, made())
+    assert store.get(KEY) == made()
+    assert store.add(OTHER, made("urn:uuid:2"))
+
+
+def test_replace_is_compare_and_swap(store: Store) -> None:
+    """A context is replaced when it is still the one that is there, by Identifier and Instance."""
+    store.add(KEY, made())
+    assert not store.replace(KEY, made("urn:uuid:9"), made("urn:uuid:2"))
+    assert not store.replace(KEY, made(instance="1"), made("urn:uuid:2"))
+    assert not store.replace(OTHER, made(), made("urn:uuid:2"))
+    assert store.get(KEY) == made()
+    assert store.replace(KEY, made(), made(instance="1"))
+    assert store.get(KEY) == made(instance="1")
+    assert not store.replace(KEY, made(), made("urn:uuid:2"))
+
+
+def test_drop_is_compare_and_delete(store: Store) -> None:
+    """A late fault about an older instance drops nothing."""
+    store.add(KEY, made(instance="2"))
+    assert not store.drop(KEY, made(instance="1"))
+    assert not store.drop(KEY, made())
+    assert not store.drop(KEY, made("urn:uuid:2", instance="2"))
+    assert store.get(KEY) == made(instance="2")
+    assert store.drop(KEY, made(instance="2"))
+    assert store.get(KEY) is None
+    assert not store.drop(KEY, made(instance="2"))
+    assert store.add(KEY, made())
+
+
+def test_items_are_those_of_a_role(store: Store) -> None:
+    """Records of clients and of services are listed apart."""
+    store.add(KEY, made())
+    store.add(OTHER, made("urn:uuid:2"))
+    store.add(SERVICE, made("urn:uuid:3"))
+    assert dict(store.items("client")) == {KEY: made(), OTHER: made("urn:uuid:2")}
+    assert dict(store.items("service")) == {SERVICE: made("urn:uuid:3")}
+    assert list(store.items("other")) == []
+
+
+def test_items_may_be_dropped_while_they_are_listed(store: Store) -> None:
+    """A list that is being read does not mind changes."""
+    for number in range(10):
+        store.add((*KEY[:3], str(number)), made(f"urn:uuid:{number}"))
+    for key, held in store.items("client"):
+        assert store.drop(key, held)
+    assert list(store.items("client")) == []
+
+
+def test_an_expired_context_can_be_dropped(store: Store, time: Time) -> None:
+    """A store need not judge ages: whoever asks does, and drops what is over, so that a new one can be added."""
+    store.add(KEY, made())
+    time.forward(timedelta(hours=2))
+    found = store.get(KEY)
+    if found is not None:
+        assert found.is_over(time.clock)
+        assert store.drop(KEY, found)
+    assert store.add(KEY, made("urn:uuid:2"))
+
+
+def raced(threads: int, act: Callable[[int], bool]) -> int:
+    """How many of the threads that act at once say True."""
+    barrier = Barrier(threads)
+
+    def run(number: int) -> bool:
+        barrier.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(run, range(threads)))
+
+
+def test_one_thread_adds(store: Store) -> None:
+    """Of many threads that add under one key, one succeeds, and its context is there."""
+    for _ in range(20):
+        assert raced(8, lambda number: store.add(KEY, made(f"urn:uuid:{number}"))) == 1
+        winner = store.get(KEY)
+        assert winner is not None
+        assert raced(8, lambda _, winner=winner: store.drop(KEY, winner)) == 1  # type: ignore[misc]
+
+
+def test_one_thread_replaces(store: Store) -> None:
+    """Of many threads that replace the same context, one succeeds."""
+    for _ in range(20):
+        store.add(KEY, made())
+        assert raced(8, lambda number: store.replace(KEY, made(), made(instance=str(number)))) == 1
+        winner = store.get(KEY)
+        assert winner is not None
+        assert winner.instance is not None
+        store.drop(KEY, winner)
