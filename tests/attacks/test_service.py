@@ -18,7 +18,7 @@ from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.conversation.context import SecurityContext
 from zeep_secureconv.errors import PolicyError
 from zeep_secureconv.names import WSC_200512, WST_200512
-from zeep_secureconv.policy.model import Parts
+from zeep_secureconv.policy.model import HeaderPart, Parts
 from zeep_secureconv.service.contract import NAMESPACE
 
 REFUSED = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}InvalidSecurity"
@@ -219,6 +219,27 @@ def test_soap_action_does_not_overrule_the_signed_action(
     assert "] action:" in _log(caplog)
 
 
+def test_an_encrypted_action_is_compared_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Where wsa:Action travels encrypted SOAPAction chooses the policy, and must turn out to have told the truth."""
+    policy = endpoint_policy()
+    secret = Parts(body=True, headers=(HeaderPart(namespace=NS["wsa"], name="Action"),))
+    same = policy.operations["echo"].input_element
+    operations = {
+        name: replace(
+            operation,
+            request=replace(operation.request, encrypted=secret),
+            input_element=same if name == "sum" else operation.input_element,
+        )
+        for name, operation in policy.operations.items()
+    }
+    service = Service(world, replace(policy, operations=operations))
+    alice = Caller(service)
+    held = alice.bootstrap()
+    assert service.post(alice.message(held), action=f"{NAMESPACE}:echo").status == 200
+    assert service.fault(alice.message(held), action=f"{NAMESPACE}:sum").code == REFUSED
+    assert "] action:" in _log(caplog)
+
+
 def test_a_removed_action_is_missed(alice: Caller, held: SecurityContext) -> None:
     """Without wsa:Action the SOAPAction would decide alone; the signature covers one that is gone."""
     service = alice.service
@@ -297,7 +318,7 @@ def test_a_context_is_for_the_endpoint_it_was_issued_for(alice: Caller, held: Se
 def test_a_context_is_for_the_policy_it_was_issued_under(world: World, alice: Caller, held: SecurityContext) -> None:
     """A store that two policies share does not lend one's contexts to the other."""
     store = alice.service.middleware._store
-    other = Service(world, endpoint_policy("asym-dk-signonly"), store=store)
+    other = Service(world, endpoint_policy("asym-dk-basic192"), store=store)
     same = Service(world, store=store)
     assert same.post(alice.message(held)).status == 200
     weak = other.policy.operations["echo"].request

@@ -11,9 +11,11 @@ from lxml import etree
 
 from ..conversation.context import SecurityContext
 from ..errors import ConfigurationError, TransportError, VerificationError
+from ..limits import Limits
 from ..policy.model import OperationPolicy
 from ..wss.keys import Keyring
 from ..wss.protect import Protected
+from .exchange import read_content
 from .partner import Partner
 
 
@@ -24,6 +26,7 @@ class Sent:
     context: SecurityContext
     keyring: Keyring
     protected: Protected
+    limits: Limits
 
 
 @dataclass(eq=False, kw_only=True)
@@ -77,11 +80,17 @@ def watch(session: requests.Session) -> None:
 
 
 def _check_response(response: requests.Response, **_: object) -> None:
-    redirected = 300 <= response.status_code < 400
-    empty = response.status_code in (200, 201, 202) and not response.content
-    call = CURRENT.get() if redirected or empty else None
+    call = CURRENT.get()
     if call is None or call.sent is None or not _is_request_of(call.sent, response.request):
         return
+    redirected = 300 <= response.status_code < 400
+    if not redirected:
+        # requests would read on without end, and keeps here what was read
+        response._content = read_content(response, call.sent.limits)  # noqa: SLF001
+        if response.content or response.status_code not in (200, 201, 202):
+            return
+    if redirected or call.has_output:
+        response.close()  # nobody will read it
     if redirected:
         raise TransportError(
             "The service redirects, and a secured message is for nobody else",

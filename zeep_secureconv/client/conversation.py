@@ -20,7 +20,7 @@ from ..errors import ConfigurationError, SecureConversationError, TokenFault, Ve
 from ..limits import Limits
 from ..policy.files import PolicySource
 from ..policy.model import Direction
-from ..soap.addressing import address_request, read_addressing
+from ..soap.addressing import address_request, target_of
 from ..soap.envelope import Soap
 from ..trust import DIALECTS
 from ..wss.certificates import Trust
@@ -169,22 +169,25 @@ class SecureConversation(zeep.Plugin):
             self._environment,
             direction=Direction.REQUEST,
             message_id=message_id,
+            seen=partner.seen,
         )
-        call.sent = Sent(context=context, keyring=keyring, protected=protected)
+        call.sent = Sent(
+            context=context, keyring=keyring, protected=protected, limits=self._environment.limits
+        )
         return envelope, headers
 
     def _call_without_plugin(self, envelope: etree._Element, headers: dict[str, str]) -> Call:
         """What :meth:`egress` would have told, from the message and the constructor."""
         soap = Soap.of(envelope)
-        addressing = read_addressing(soap)
-        endpoint = addressing.to or self._endpoint
+        to, named = target_of(soap)
+        endpoint = to or self._endpoint
         if endpoint is None:
             raise ConfigurationError(
                 "The endpoint is not known, since SecureConversation is wsse= but not in plugins=",
                 hint=f"{_LONG_FORM}, or give SecureConversation(endpoint='https://…', policy='service.wsdl')",
             )
         partner = self._partners.of_endpoint(endpoint, soap.version)
-        action = addressing.action or headers.get("SOAPAction", "").strip('"')
+        action = named or headers.get("SOAPAction", "").strip('"')
         operation = partner.operation(None, action)
         return Call(
             owner=self,

@@ -53,13 +53,18 @@ def post(
         ) from error
 
 
-def _content(response: requests.Response, limits: Limits) -> bytes:
-    """The body of an answer, not read any further than it may go (and unpacked no further, where it is compressed)."""
+def read_content(response: requests.Response, limits: Limits) -> bytes:
+    """The body of an answer, not read any further than it may go (and unpacked no further, where it is compressed).
+
+    Raises:
+        LimitExceeded: check "message-size".
+    """
     pieces, size = [], 0
     for piece in response.iter_content(_PIECE):
         pieces.append(piece)
         size += len(piece)
         if size > limits.message_bytes:
+            response.close()
             raise LimitExceeded("message-size", f"The answer is longer than {limits.message_bytes} bytes")
     return b"".join(pieces)
 
@@ -73,7 +78,7 @@ def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
             hint="give the address that it redirects to as the endpoint, if you trust it",
             endpoint=endpoint,
         )
-    content = _content(response, limits)
+    content = read_content(response, limits)
     if not content:
         raise TransportError(
             f"The service answered with HTTP status {status} and nothing else",

@@ -51,11 +51,8 @@ class SecureTransport(zeep.Transport):
             response: requests.Response = super().post(address, message, headers)
             return response
         way = self._way(session, address)
-        request = requests.PreparedRequest()
-        request.method, request.url = "POST", way.prepared.url
-        request.headers = way.prepared.headers.copy()
+        request = way.prepared.copy()
         request.headers.update(headers)
-        request.hooks = way.prepared.hooks
         request.prepare_body(message, None)
         return session.send(request, timeout=self.operation_timeout, allow_redirects=False, **way.settings)
 

@@ -81,7 +81,7 @@ class Initiator:
     def ask_issue(
         self, endpoint: str, policy: ConversationPolicy, keyring: Keyring, dialect: Dialect
     ) -> Exchange:
-        """A request for a new context (WS-SecureConversation 1.4, section 5), secured as the bootstrap policy says."""
+        """A request for a new context (WS-SecureConversation 1.4, section 3), secured as the bootstrap policy says."""
         size = dialect.key_size or policy.key_size
         request = RequestSecurityToken(
             wst=dialect.wst,

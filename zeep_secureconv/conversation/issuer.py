@@ -97,7 +97,7 @@ class Issuer:
         return context
 
     def issue(self, request: RequestSecurityToken, principal: str) -> Issued:
-        """A new context for *principal* (WS-SecureConversation 1.4, section 5).
+        """A new context for *principal* (WS-SecureConversation 1.4, section 3).
 
         Raises:
             RequestRefused: when the request asks for what is not given.
@@ -107,7 +107,7 @@ class Issuer:
         return self._give(request, identifier, None, principal, self._keep_new)
 
     def renew(self, request: RequestSecurityToken, principal: str) -> Issued:
-        """A new key for a context (section 7 of WS-SecureConversation 1.3: same Identifier, new Instance).
+        """A new key for a context (section 5 of WS-SecureConversation 1.3: same Identifier, new Instance).
 
         Only the principal that holds the context renews it. Possession of its key is not asked for beyond that:
         WebSphere and CXF renew with the bootstrap alone.
@@ -136,11 +136,9 @@ class Issuer:
         identifier, _ = _name(request.target)
         if identifier != context.identifier:
             raise RequestRefused("InvalidRequest", "A context can be cancelled by itself only")
-        current = self._store.get(self._key(identifier, None)) or context
-        for instance in {None, context.instance, current.instance}:
-            held = self._store.get(self._key(identifier, instance))
-            if held is not None:
-                self._store.drop(self._key(identifier, instance), held)
+        for key, held in self._store.items("service"):
+            if key[1:3] == (self._endpoint, identifier):  # earlier keys too, that faded after a renewal
+                self._store.drop(key, held)
         return RequestSecurityTokenResponse(wst=request.wst, context=request.context, cancelled=True)
 
     # ---------------------------------------------------------------------------------------- inside

@@ -196,7 +196,7 @@ Binding = SymmetricBinding | AsymmetricBinding
 
 @dataclass(frozen=True, kw_only=True)
 class Wss:
-    """sp:Wss10 or sp:Wss11 (8.1, 8.2): the reference styles that both sides can read, and options."""
+    """sp:Wss10 or sp:Wss11 (9.1, 9.2): the reference styles that both sides can read, and options."""
 
     version: str = "1.0"
     references: frozenset[ReferenceStyle] = frozenset()
@@ -205,7 +205,7 @@ class Wss:
 
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions:
-    """sp:Trust10 or sp:Trust13 (9.1, 9.2)."""
+    """sp:Trust13 (10.1), or sp:Trust10 of earlier versions."""
 
     wst: str = WST_200512
     require_client_entropy: bool = False

@@ -44,6 +44,9 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+#: Methods that go to the application without security. Case counts in HTTP, but some frameworks fold it.
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
 PRINCIPAL = "zeep_secureconv.principal"
 CONTEXT = "zeep_secureconv.context"
 ACTION = "zeep_secureconv.action"
@@ -67,7 +70,8 @@ class SecureConversationMiddleware:
     else is verified and decrypted; the application sees clear SOAP, and its answers and faults are protected.
     In its environment are ``zeep_secureconv.principal`` (subject of the client's certificate),
     ``zeep_secureconv.context`` (the :class:`SecurityContext`) and ``zeep_secureconv.action`` (the wsa:Action that was
-    signed; SOAPAction is set to the same). Other methods than POST go to the application as they are.
+    signed; SOAPAction is set to the same). GET, HEAD and OPTIONS go to the application without their
+    bodies; every other method is taken for a message.
 
     Args:
         app: the application.
@@ -118,8 +122,8 @@ class SecureConversationMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one HTTP request."""
-        if environ.get("REQUEST_METHOD") != "POST":
-            return self._app(environ, start_response)
+        if environ.get("REQUEST_METHOD") in _READING:
+            return self._app(_without_message(environ), start_response)
         version = self._policy.soap or SOAP11
         try:
             soap = Soap.of(parse(_read(environ, self._environment.limits), self._environment.limits))
@@ -205,6 +209,9 @@ class SecureConversationMiddleware:
         operation = self._operation(action)
         verified = self._unprotect(soap, operation.request, replace(self._keyring, lookup=_lookup(issuer)))
         context = _context_of(verified, issuer)
+        if verified.addressing.action not in (None, action):
+            # it was encrypted, and SOAPAction chose the policy
+            raise VerificationError("action", "SOAPAction and wsa:Action differ")
         payload = verified.soap.payload
         tag = None if payload is None else payload.tag
         if self._policy.operations and tag != operation.input_element:
@@ -315,6 +322,7 @@ class SecureConversationMiddleware:
             self._environment,
             direction=Direction.RESPONSE,
             confirm=verified.signature_values,
+            seen=self._seen,
         )
         return _Answer(200, reply)
 
@@ -338,6 +346,16 @@ class SecureConversationMiddleware:
                     f"The policy of operation {operation.name} secures nothing",
                     hint="attach the policy to the binding, or serve that operation elsewhere",
                 )
+
+
+def _without_message(environ: Environ) -> Environ:
+    """A request that reads, with nothing in it that an application could take for a message.
+
+    Frameworks know headers by which a GET counts as a POST.
+    """
+    kept = {name: value for name, value in environ.items() if "METHOD_OVERRIDE" not in name}
+    kept.pop("HTTP_TRANSFER_ENCODING", None)
+    return {**kept, "CONTENT_LENGTH": "0", "wsgi.input": _Input(b"")}
 
 
 class _Input:

@@ -73,8 +73,11 @@ def address_request(soap: Soap, *, wsa: str, to: str, action: str, random: Rando
 
 
 def address_reply(soap: Soap, *, wsa: str, action: str, relates_to: str | None, random: RandomBytes) -> str:
-    """Give a reply its addressing headers and return its MessageID."""
+    """Give a reply its addressing headers, instead of any that the application wrote, and return its MessageID."""
     header = soap.need_header()
+    for block in soap.blocks():
+        if block.tag in _HEADERS:
+            header.remove(block)
     message_id = new_message_id(random)
     _append(header, wsa, "Action", action)
     _append(header, wsa, "MessageID", message_id)
@@ -82,6 +85,19 @@ def address_reply(soap: Soap, *, wsa: str, action: str, relates_to: str | None, 
     if relates_to is not None:
         _append(header, wsa, "RelatesTo", relates_to)
     return message_id
+
+
+def target_of(soap: Soap) -> tuple[str | None, str | None]:
+    """(To, Action) of a request of ours before :func:`address_request`; of doubles the first counts, as it does there.
+
+    zeep adds the headers by itself where the WSDL names actions, and once more for its own addressing plugin.
+    """
+    found: dict[str, str | None] = {}
+    for block in soap.blocks():
+        if block.tag in _HEADERS:
+            found.setdefault(_HEADERS[block.tag][1], block.text)
+    to, action = ((found.get(local) or "").strip() or None for local in ("To", "Action"))
+    return to, action
 
 
 def read_addressing(soap: Soap) -> Addressing:

@@ -18,6 +18,7 @@ from .cipher import PartCipher
 from .header import CONFIRMATION, TIMESTAMP
 from .keys import ContextKey, Keyring
 from .message_keys import Ids, KeyRequest, MessageKeys, message_keys
+from .seen import OLDEST, SeenSignatures
 from .tokens import write_time
 
 _ID = f"{{{WSU}}}Id"
@@ -55,6 +56,7 @@ def protect(
     direction: Direction,
     message_id: str | None = None,
     confirm: tuple[bytes, ...] = (),
+    seen: SeenSignatures | None = None,
 ) -> Protected:
     """Sign and encrypt a message in place, as *policy* says.
 
@@ -66,6 +68,8 @@ def protect(
         direction: whether the message goes to the recipient or back.
         message_id: its MessageID, kept in the result.
         confirm: for an answer, the signature values of its request; used where the policy wants them confirmed.
+        seen: memory of what we receive; the signature is put into it, so that it is not taken back as a message
+            of the other side.
 
     Raises:
         PolicyError: when the policy asks for what cannot be done.
@@ -108,6 +112,10 @@ def protect(
     soap.need_header().append(security)
     if _is_renamed(security):
         value = header.sign_again(security)
+    if seen is not None:
+        now = environment.clock.now()
+        age = environment.message_lifetime + 2 * environment.clock_skew if header.timestamps else OLDEST
+        seen.add(value, until=now + age, now=now)
     if not binding.encrypt_before_signing:
         cipher.encrypt_parts(soap, body=body, headers=headers)
     if binding.encrypt_signature:

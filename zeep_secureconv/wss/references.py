@@ -184,7 +184,7 @@ def context_reference(key: ContextKey, *, token_id: str | None) -> str:
     """A SecurityTokenReference to a security context.
 
     The reference that came with the token is used as it is; without one (Rampart, WebSphere's renewals) it is
-    made. WS-SecureConversation 1.4, section 4.
+    made. WS-SecureConversation 1.4, section 8.
 
     Args:
         key: the context's key.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..environment import Environment
 from ..errors import VerificationError
 from ..policy.model import Parts, Policy
-from ..soap.envelope import Soap
+from ..soap.envelope import Soap, refuse_dtd
 from ..soap.faults import Fault, read_fault
 from .header import ENCRYPTED_DATA, SIGNATURE, find_security
 from .keys import Keyring
@@ -59,6 +59,7 @@ def read_reply(
     Raises:
         VerificationError: when the answer is not what the policy and the request demand.
     """
+    refuse_dtd(soap.envelope)
     if soap.is_fault():
         if not _claims_security(soap, environment):
             return Reply(soap=soap, verified=None, fault=read_fault(soap))

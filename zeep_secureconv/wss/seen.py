@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from datetime import datetime
+from datetime import datetime, timedelta
+
+#: How long a value is remembered that has no Timestamp, and the age at which no message is taken any more.
+OLDEST = timedelta(days=1)
 
 
 class SeenSignatures:

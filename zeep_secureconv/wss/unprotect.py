@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography import x509
 from lxml import etree
@@ -37,15 +37,13 @@ from .header import (
     SecurityHeader,
 )
 from .keys import ContextKey, Keyring
-from .seen import SeenSignatures
+from .seen import OLDEST, SeenSignatures
 from .signature_form import SignatureForm, SignedReference, read_signature
 from .sources import KeyResolver, KeySource
 from .splice import element_at, path_of, splice
 from .tokens import read_timestamp
 
 _ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
-#: The oldest message that is taken, whatever its Expires says, and how long one without a Timestamp is remembered.
-_OLDEST = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +170,7 @@ class _Reader:
                 "timestamp", "The message comes from the future", hint="set the clocks, or widen clock_skew="
             )
         expires = stamp.expires or stamp.created + self._environment.message_lifetime
-        expires = min(expires, stamp.created + _OLDEST)
+        expires = min(expires, stamp.created + OLDEST)
         if expires <= stamp.created or expires <= now - skew:
             raise VerificationError(
                 "timestamp", "The message is too old", hint="set the clocks, or widen clock_skew="
@@ -225,7 +223,7 @@ class _Reader:
                 assert self._expires is not None
                 self._check_digest(self._timestamp, reference)
                 return self._expires
-        return self._environment.clock.now() + _OLDEST
+        return self._environment.clock.now() + OLDEST
 
     def _value_is_good(self, form: SignatureForm, source: KeySource) -> bool:
         certificate, suite = source.certificate, self._suite
