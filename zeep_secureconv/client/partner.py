@@ -16,6 +16,7 @@ from ..errors import ConfigurationError, PolicyError
 from ..policy.model import EndpointPolicy, OperationPolicy
 from ..trust import DIALECTS, Dialect
 from ..wss.keys import Keyring
+from ..wss.protect import supported
 from ..wss.seen import SeenSignatures
 from .exchange import Timeout
 from .parties import Parties
@@ -205,6 +206,7 @@ def _refuse_open(operation: OperationPolicy, *, chosen: bool) -> None:
                 f"The policy of the {what} of {operation.name} secures nothing, and it is not sent in the clear",
                 hint="check that this is the WSDL with the policy, or give policy= yourself",
             )
+        supported(policy)
         if not policy.signed.body and not chosen:
             raise PolicyError(
                 f"The policy of the {what} of {operation.name} leaves the Body unsigned",

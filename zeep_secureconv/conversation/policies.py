@@ -18,6 +18,7 @@ from ..policy.model import (
     SymmetricBinding,
 )
 from ..trust import Dialect, dialect_for
+from ..wss.protect import supported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,8 @@ def _for_application(application: Policy, soap: str) -> ConversationPolicy:
             "The SecureConversationToken has no BootstrapPolicy, so there is no way to ask for a context",
             hint="give policy= with the BootstrapPolicy that the service uses",
         )
+    supported(application)
+    supported(token.bootstrap)
     return ConversationPolicy(
         application=application,
         token=token,

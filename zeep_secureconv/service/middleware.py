@@ -34,7 +34,7 @@ from ..soap.faults import make_fault
 from ..trust import Dialect, RequestType, action_of, request_from_xml, response_to_xml
 from ..wss.certificates import Trust
 from ..wss.keys import ContextKey, Identity, Keyring
-from ..wss.protect import protect
+from ..wss.protect import protect, supported
 from ..wss.seen import SeenSignatures
 from ..wss.unprotect import Verified, unprotect
 
@@ -346,6 +346,8 @@ class SecureConversationMiddleware:
                     f"The policy of operation {operation.name} secures nothing",
                     hint="attach the policy to the binding, or serve that operation elsewhere",
                 )
+            supported(operation.request)
+            supported(operation.response)
 
 
 def _without_message(environ: Environ) -> Environ:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -9,7 +10,18 @@ from lxml import etree
 from ..environment import Environment
 from ..errors import ConfigurationError, PolicyError
 from ..names import DS, EXC_C14N, WSSE, WSSE11, WSU, XENC
-from ..policy.model import AsymmetricBinding, Binding, Direction, Layout, Policy
+from ..policy.model import (
+    AsymmetricBinding,
+    Binding,
+    DerivedKeys,
+    Direction,
+    Layout,
+    Policy,
+    SecureConversationToken,
+    SymmetricBinding,
+    Token,
+    X509Token,
+)
 from ..policy.suites import AlgorithmSuite
 from ..soap.envelope import Soap
 from . import base64, signature
@@ -75,7 +87,7 @@ def protect(
         PolicyError: when the policy asks for what cannot be done.
         ConfigurationError: when a key is missing.
     """
-    binding = _supported(policy)
+    binding = supported(policy)
     _refuse_second_header(soap)
     suite, ids = binding.algorithm_suite, Ids(environment.random)
     signed = _give_ids(_signed_parts(soap, policy), ids)
@@ -130,14 +142,40 @@ def protect(
     )
 
 
-def _supported(policy: Policy) -> Binding:
-    """The binding, if everything it asks for can be done; nothing is left out without a word."""
+def supported(policy: Policy) -> Binding:
+    """The binding of a policy, if everything it asks for can be done; nothing is left out without a word.
+
+    Raises:
+        PolicyError: naming what cannot be done.
+    """
     binding = policy.binding
     if binding is None:
         raise PolicyError("The policy has no security binding, so nothing would be protected")
-    if binding.protect_tokens:
-        raise PolicyError("The policy asks for signed tokens (ProtectTokens), which is not supported")
+    for kind in _unsupported(binding):
+        raise PolicyError(
+            f"The policy asks for {kind}, which is not supported",
+            hint="ask the service for a policy without it, or give policy= with what it accepts",
+        )
     return binding
+
+
+def _unsupported(binding: Binding) -> Iterator[str]:
+    if binding.protect_tokens:
+        yield "signed tokens (ProtectTokens)"
+    if isinstance(binding, SymmetricBinding):
+        tokens: tuple[Token | None, ...] = (binding.signature_token, binding.encryption_token)
+        if any(not isinstance(token, SecureConversationToken) for token in tokens) or tokens[0] != tokens[1]:
+            yield "a SymmetricBinding without a SecureConversationToken as its ProtectionToken"
+    else:
+        tokens = (
+            *(binding.signature_token(direction) for direction in Direction),
+            *(binding.encryption_token(direction) for direction in Direction),
+        )
+    for token in tokens:
+        if isinstance(token, SecureConversationToken) and token.derived_keys is DerivedKeys.IMPLIED:
+            yield "implied derived keys"
+        if isinstance(token, X509Token) and not token.token_type.startswith("WssX509V3Token"):
+            yield f"certificates of the form {token.token_type}"
 
 
 def _refuse_second_header(soap: Soap) -> None:

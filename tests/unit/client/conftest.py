@@ -34,7 +34,7 @@ class Posted:
 
     @property
     def kind(self) -> str:
-        """ "issue", "cancel", or the name of the operation."""
+        """What was asked: issue, cancel, or the name of the operation."""
         end = self.action.rpartition("/")[2].rpartition(":")[2].strip('"')
         return {"SCT": "issue", "Cancel": "cancel"}.get(end, end)
 

@@ -154,7 +154,9 @@ def test_a_declared_fault_is_zeeps_own(service: Service, sc: SecureConversation,
     assert service.kinds() == ["issue", "fail", "echo"]
 
 
-def test_a_lost_context_is_replaced_by_the_next_call(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
+def test_a_lost_context_is_replaced_by_the_next_call(
+    service: Service, sc: SecureConversation, client: zeep.Client
+) -> None:
     """A service that forgot everything answers BadContextToken; the call fails, and the next one works."""
     client.service.echo("x")
     service.restart()
@@ -261,7 +263,7 @@ def test_trust_answers_that_are_no_soap_are_transport_errors(service: Service, c
         ("500 Oops", b"<s:Envelope xmlns:s='u'", "no SOAP message"),
         ("302 Found", b"", "redirects"),
     ):
-        service.interfere = lambda _, answer=(status, {"Location": "/x"}, body): answer  # type: ignore[misc]
+        service.interfere = lambda _, answer=(status, {"Location": "/x"}, body): answer
         with pytest.raises(TransportError, match=text) as caught:
             client.service.echo("x")
         assert caught.value.status_code == int(status[:3])
@@ -272,7 +274,9 @@ def test_trust_answers_that_are_no_soap_are_transport_errors(service: Service, c
     assert client.service.echo("x") == "x"
 
 
-def test_an_unreachable_service_is_a_transport_error(service: Service, sc: SecureConversation, tmp_path: Path) -> None:
+def test_an_unreachable_service_is_a_transport_error(
+    service: Service, sc: SecureConversation, tmp_path: Path
+) -> None:
     """A closed port is a TransportError with the address and a hint."""
     wsdl = tmp_path / "closed.wsdl"
     wsdl.write_bytes(demonstration_wsdl(service.document, address="http://127.0.0.1:9/peer"))
@@ -298,7 +302,9 @@ def test_contexts_are_those_alive(service: Service, sc: SecureConversation, clie
     assert sc.contexts() == []
 
 
-def test_an_expired_context_is_replaced(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
+def test_an_expired_context_is_replaced(
+    service: Service, sc: SecureConversation, client: zeep.Client
+) -> None:
     """When the lifetime is over the next call asks for a new context, without a failure."""
     client.service.echo("x")
     (first,) = sc.contexts()
@@ -312,7 +318,9 @@ def test_an_expired_context_is_replaced(service: Service, sc: SecureConversation
     assert service.kinds() == ["issue", "echo", "echo", "issue", "echo"]
 
 
-def test_a_context_can_be_had_before_a_call(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
+def test_a_context_can_be_had_before_a_call(
+    service: Service, sc: SecureConversation, client: zeep.Client
+) -> None:
     """context() gives the one in use, or gets one where the endpoint is known."""
     with pytest.raises(ConfigurationError, match="not known") as caught:
         sc.context(service.url)
@@ -327,7 +335,9 @@ def test_a_context_can_be_had_before_a_call(service: Service, sc: SecureConversa
     assert service.kinds() == ["issue", "echo", "issue", "echo"]
 
 
-def test_issue_always_gives_a_new_context(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
+def test_issue_always_gives_a_new_context(
+    service: Service, sc: SecureConversation, client: zeep.Client
+) -> None:
     """issue() asks in any case, and later calls use what it got."""
     client.service.echo("x")
     (first,) = sc.contexts()
@@ -353,11 +363,13 @@ def test_cancel_gives_contexts_back(service: Service, sc: SecureConversation, cl
     assert service.kinds() == ["issue", "echo", "cancel", "issue", "echo", "cancel"]
 
 
-def test_a_context_is_forgotten_whatever_the_answer(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
+def test_a_context_is_forgotten_whatever_the_answer(
+    service: Service, sc: SecureConversation, client: zeep.Client
+) -> None:
     """A refused or lost Cancel is no error, confirms nothing, and the context is not used again."""
     for status, body in (("500 Oops", b""), ("200 OK", b"<html/>")):
         client.service.echo("x")
-        service.interfere = lambda posted, a=(status, {}, body): a if posted.kind == "cancel" else None  # type: ignore[misc]
+        service.interfere = lambda posted, a=(status, {}, body): a if posted.kind == "cancel" else None
         assert sc.cancel() == 0
         assert sc.contexts() == []
         service.interfere = None
@@ -449,7 +461,14 @@ def test_no_secret_is_told_or_logged(
     service.interfere = None
     sc.close()
     key = context.key.secret
-    texts = [caplog.text, repr(service.events), repr(sc), repr(context), str(caught.value), repr(caught.value)]
+    texts = [
+        caplog.text,
+        repr(service.events),
+        repr(sc),
+        repr(context),
+        str(caught.value),
+        repr(caught.value),
+    ]
     assert any(context.identifier in text for text in texts)
     for text in texts:
         for secret in ("top secret", key.hex(), repr(key)[2:-1]):
@@ -467,7 +486,9 @@ def without_actions(service: Service, folder: Path) -> str:
     return str(path)
 
 
-def test_wsse_alone_needs_endpoint_and_policy(service: Service, sc: SecureConversation, tmp_path: Path) -> None:
+def test_wsse_alone_needs_endpoint_and_policy(
+    service: Service, sc: SecureConversation, tmp_path: Path
+) -> None:
     """wsse= without plugins= says what to write, before any traffic."""
     with pytest.raises(ConfigurationError, match="The endpoint is not known") as caught:
         zeep.Client(without_actions(service, tmp_path), wsse=sc).service.echo("x")
@@ -493,7 +514,7 @@ def test_wsse_alone_works_with_both(service: Service, tmp_path: Path) -> None:
 
 
 def test_wsse_alone_works_beside_zeeps_addressing(service: Service) -> None:
-    """zeep's addressing plugin doubles what zeep adds by itself; the message has each header once all the same."""
+    """Zeep's addressing plugin doubles what zeep adds by itself; the message has each header once all the same."""
     by_to = service.conversation(policy={service.url: service.wsdl})
     client = zeep.Client(str(service.wsdl), wsse=by_to, plugins=[zeep.wsa.WsAddressingPlugin()])
     assert client.service.echo("y") == "y"
@@ -502,13 +523,12 @@ def test_wsse_alone_works_beside_zeeps_addressing(service: Service) -> None:
 
 def test_plugins_alone_is_refused(service: Service, sc: SecureConversation) -> None:
     """plugins= without wsse= would take unverified replies; it says what to write."""
-    client = zeep.Client(str(service.wsdl), plugins=[sc])
-    service.interfere = lambda _: (
-        "200 OK",
-        {"Content-Type": "text/xml"},
-        b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body>"
-        b"<echoResponse xmlns='urn:secureconv:peer'><return>x</return></echoResponse></s:Body></s:Envelope>",
+    clear = b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body>"
+    clear += (
+        b"<echoResponse xmlns='urn:secureconv:peer'><return>x</return></echoResponse></s:Body></s:Envelope>"
     )
+    client = zeep.Client(str(service.wsdl), plugins=[sc])
+    service.interfere = lambda _: ("200 OK", {"Content-Type": "text/xml"}, clear)
     with pytest.raises(ConfigurationError, match="not wsse=") as caught:
         client.service.echo("x")
     assert "wsse=sc" in str(caught.value)
@@ -540,7 +560,9 @@ def test_a_wsdl_without_a_place_needs_a_policy(service: Service, sc: SecureConve
     assert client.service.echo("x") == "x"
 
 
-def test_a_wsdl_without_a_policy_is_never_sent_in_the_clear(service: Service, sc: SecureConversation, tmp_path: Path) -> None:
+def test_a_wsdl_without_a_policy_is_never_sent_in_the_clear(
+    service: Service, sc: SecureConversation, tmp_path: Path
+) -> None:
     """A WSDL that secures nothing is a PolicyError before any traffic."""
     plain = tmp_path / "plain.wsdl"
     plain.write_bytes(demonstration_wsdl(None, address=service.url))
@@ -613,7 +635,7 @@ def test_the_service_must_be_the_one_named(service: Service) -> None:
 
 def test_arguments_of_no_use_are_refused() -> None:
     """A dialect that does not exist, and things of the wrong type, are refused by the constructor."""
-    assert SecureConversation(dialect="wcf", trust=trust(), identity=identity("client"))
+    SecureConversation(dialect="wcf", trust=trust(), identity=identity("client"))
     wrong: list[dict[str, Any]] = [
         {"dialect": "klingon"},
         {"identity": "client.p12"},
@@ -626,7 +648,9 @@ def test_arguments_of_no_use_are_refused() -> None:
         assert caught.value.hint
 
 
-def test_a_reply_without_a_request_is_refused(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
+def test_a_reply_without_a_request_is_refused(
+    service: Service, sc: SecureConversation, client: zeep.Client
+) -> None:
     """verify() takes no reply that no request waits for, and none twice."""
     taken: list[Any] = []
 
@@ -651,4 +675,3 @@ def test_identities_may_be_devices(service: Service) -> None:
     device = Identity(real.certificate, real.sign, real.decrypt)
     with service.conversation(identity=device) as sc:
         assert sc.client(str(service.wsdl)).service.echo("x") == "x"
-

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from threading import Event
 
 import pytest
 import requests
@@ -13,7 +14,7 @@ from tests.unit.messages import canonical, message
 from zeep_secureconv import LimitExceeded, Limits, TransportError, VerificationError
 from zeep_secureconv.client.exchange import post
 from zeep_secureconv.names import SOAP11, SOAP12
-from zeep_secureconv.soap.envelope import Soap, serialize
+from zeep_secureconv.soap.envelope import Soap, parse, serialize
 
 GOOD = serialize(message().envelope)
 
@@ -44,7 +45,7 @@ def send(
 def test_a_message_is_posted_as_its_version_wants(loopback: Loopback, version: str) -> None:
     """The action stands in SOAPAction or in the Content-Type; the answer is taken apart."""
     answer = send(loopback, version=version)
-    assert canonical(answer.envelope) == canonical(Soap.of(message().envelope).envelope) or answer.blocks()
+    assert canonical(answer.envelope) == canonical(parse(GOOD, Limits()))
     (request,) = loopback.requests
     assert (request.method, request.path) == ("POST", "/peer")
     if version == SOAP11:
@@ -112,18 +113,13 @@ def test_a_document_type_in_the_answer_is_no_transport_error(loopback: Loopback)
 
 def test_a_service_that_does_not_answer_is_given_up(loopback: Loopback) -> None:
     """After the timeout of the client the wait ends with a TransportError."""
-    done: list[Callable[[], None]] = []
+    waiting = Event()
 
     def late(_: object) -> None:
-        for wait in done:
-            wait()
+        waiting.wait(10)
 
-    import threading  # noqa: PLC0415 - one event of one test
-
-    event = threading.Event()
-    done.append(lambda: (event.wait(10), None)[1])
     loopback.script = late
     with pytest.raises(TransportError, match="in time") as caught:
         send(loopback, timeout=0.2)
-    event.set()
+    waiting.set()
     assert caught.value.hint

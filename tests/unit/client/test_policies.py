@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import zeep
 
+from tests.unit.client.conftest import POLICY, Service
 from tests.unit.messages import symmetric
 from zeep_secureconv import ConfigurationError, PolicyError
 from zeep_secureconv.client.policies import Policies
 from zeep_secureconv.policy import EndpointPolicy
 from zeep_secureconv.service.contract import demonstration_wsdl
-from tests.unit.client.conftest import POLICY, Service
 
 URL, OTHER = "http://localhost/a", "http://localhost/b"
 
@@ -29,7 +29,7 @@ def wsdl(tmp_path: Path) -> Path:
 
 
 def binding_of(source: Any, **options: Any) -> Any:
-    """zeep's binding of a WSDL."""
+    """Zeep's binding of a WSDL."""
     return zeep.Client(source, **options).service._binding
 
 
@@ -93,7 +93,7 @@ def test_a_wsdl_without_a_place_is_told(wsdl: Path) -> None:
     with pytest.raises(ConfigurationError, match="open file") as caught:
         Policies(None).of_call(URL, binding_of(BytesIO(wsdl.read_bytes())))
     assert "policy=" in str(caught.value.hint)
-    assert Policies(None).of_call(URL, binding_of(str(wsdl)))
+    Policies(None).of_call(URL, binding_of(str(wsdl)))
 
 
 def test_a_policy_read_over_http_is_warned_about(

@@ -117,7 +117,11 @@ class Pair:
     def secure(self, reply: Soap, policy: Policy, ring: Keyring, relates_to: str | None) -> Soap:
         """An answer as it arrives."""
         address_reply(
-            reply, wsa=self.policy.wsa, action="urn:answer", relates_to=relates_to, random=self.environment.random
+            reply,
+            wsa=self.policy.wsa,
+            action="urn:answer",
+            relates_to=relates_to,
+            random=self.environment.random,
         )
         protect(reply, policy, ring, self.environment, direction=Direction.RESPONSE)
         return wire(reply)

@@ -71,8 +71,10 @@ def test_a_policy_without_secure_conversation_is_refused() -> None:
     binding = symmetric().binding
     assert isinstance(binding, SymmetricBinding)
     x509 = X509Token()
-    with_certificates = replace(symmetric(), binding=replace(binding, signature_token=x509, encryption_token=x509))
-    assert conversation(suite="Basic128")
+    with_certificates = replace(
+        symmetric(), binding=replace(binding, signature_token=x509, encryption_token=x509)
+    )
+    conversation(suite="Basic128")
     for policy in (Policy(), asymmetric(), with_certificates):
         with pytest.raises(PolicyError, match="does not ask for secure conversation") as caught:
             conversation_policy(EndpointPolicy(endpoint=policy))
@@ -134,7 +136,9 @@ def test_cancel_signs_the_generation_of_addressing_in_use() -> None:
     assert conversation().wsa == WSA_2005
 
 
-@pytest.mark.parametrize(("suite", "size"), [("Basic128", 16), ("Basic192", 24), ("Basic256", 32), ("TripleDes", 24)])
+@pytest.mark.parametrize(
+    ("suite", "size"), [("Basic128", 16), ("Basic192", 24), ("Basic256", 32), ("TripleDes", 24)]
+)
 def test_the_size_of_the_key_is_the_suites(suite: str, size: int) -> None:
     """A key is asked for with the suite's length."""
     assert conversation(suite).key_size == size

@@ -178,9 +178,7 @@ def ask_cancel(pair: Pair, context: SecurityContext) -> Exchange:
     return pair.initiator.ask_cancel(context, pair.policy, pair.client_ring, pair.dialect)
 
 
-def answer_cancel(
-    pair: Pair, exchange: Exchange, *, raw: bool = False, cancelled: bool = True
-) -> Soap:
+def answer_cancel(pair: Pair, exchange: Exchange, *, raw: bool = False, cancelled: bool = True) -> Soap:
     """The service's answer to it.
 
     Args:
@@ -189,9 +187,7 @@ def answer_cancel(
         raw: secure the answer with the raw key, as CXF does.
         cancelled: what it says.
     """
-    verified = unprotect(
-        wire(exchange.soap), pair.policy.cancel_request, pair.service_ring, pair.environment
-    )
+    verified = unprotect(wire(exchange.soap), pair.policy.cancel_request, pair.service_ring, pair.environment)
     assert verified.context is not None
     assert verified.soap.payload is not None
     request = request_from_xml(verified.soap.payload, pair.limits)
@@ -286,7 +282,7 @@ def test_a_bootstrap_secured_cancel_is_refused() -> None:
     with pytest.raises(VerificationError) as caught:
         unprotect(wire(pair.ask().soap), pair.policy.cancel_request, pair.service_ring, pair.environment)
     assert caught.value.check == "signature-missing"
-    assert identity("client")
+    identity("client")
 
 
 def cancel(context: SecurityContext, **changes: Any) -> RequestSecurityToken:

@@ -14,9 +14,7 @@ VERSIONS = pytest.mark.parametrize("version", [SOAP11, SOAP12], ids=["soap11", "
 
 def fault(inside: str, version: str = SOAP11, declarations: str = "") -> Fault:
     """The fault with that content, read."""
-    data = (
-        f'<s:Envelope xmlns:s="{version}" {declarations}><s:Body><s:Fault>{inside}</s:Fault></s:Body></s:Envelope>'
-    )
+    data = f'<s:Envelope xmlns:s="{version}" {declarations}><s:Body><s:Fault>{inside}</s:Fault></s:Body></s:Envelope>'
     soap = Soap.of(parse(data.encode(), Limits()))
     assert soap.is_fault()
     return read_fault(soap)
@@ -46,7 +44,7 @@ def test_soap_12_says_who_is_to_blame(sender: bool, outer: str) -> None:
 
 
 def test_soap_11_faults_are_read() -> None:
-    """faultcode is resolved where it stands; faultactor and detail are kept."""
+    """Faultcode is resolved where it stands; faultactor and detail are kept."""
     read = fault(
         '<faultcode xmlns:q="urn:q"> q:Code </faultcode><faultstring> text </faultstring>'
         "<faultactor>urn:actor</faultactor><detail><a/></detail>"

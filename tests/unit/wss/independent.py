@@ -127,9 +127,8 @@ class Reader:
         if token is not None and token.tag == f"{{{XENC}}}EncryptedKey":
             context = xmlsec.EncryptionContext()
             context.key = pem_key(self.recipient)
-            opened: bytes = context.decrypt(token)
-            return opened
-        if token is None or not token.tag.endswith("}DerivedKeyToken"):
+            return _octets(context.decrypt(token))
+        if token is None or not str(token.tag).endswith("}DerivedKeyToken"):
             return self.secret[:length]
         nonce = base64.b64decode(token.findtext("{*}Nonce") or "")
         offset, size = int(token.findtext("{*}Offset") or 0), int(token.findtext("{*}Length") or 32)
@@ -146,7 +145,7 @@ class Reader:
         context.key = xmlsec.Key.from_binary_data(kind, octets)
         # without Type xmlsec returns the octets, and does not parse them into this tree
         del data.attrib["Type"]
-        plaintext: bytes = context.decrypt(data)
+        plaintext = _octets(context.decrypt(data))
         mark = etree.Comment("here")
         mark.tail = data.tail
         parent = data.getparent()
@@ -155,6 +154,12 @@ class Reader:
         text = etree.tostring(self.root).replace(b"<!--here-->", plaintext)
         self.root = etree.fromstring(text)
         self.decrypted += 1
+
+
+def _octets(result: object) -> bytes:
+    """What decrypting gave, which is octets and no element where there is no Type."""
+    assert isinstance(result, bytes)
+    return result
 
 
 def encrypted_data(name: str, algorithm: str, key: bytes, key_info: str, plaintext: bytes) -> etree._Element:

@@ -10,7 +10,9 @@ from lxml import etree
 PREFIXES = ("", "a", "b", "c")
 #: None has an ampersand: libxml2 leaves it as it is where the recommendation escapes it.
 NAMESPACES = ("urn:u", "urn:v", "http://example.org/w?x=1;y=2")
-_PLAIN = st.text(st.sampled_from("xyzäß€\U0001d4b3 \t\n.:;/'&<>\"]") | st.characters(min_codepoint=0x20), max_size=8)
+_PLAIN = st.text(
+    st.sampled_from("xyzäß€\U0001d4b3 \t\n.:;/'&<>\"]") | st.characters(min_codepoint=0x20), max_size=8
+)
 
 
 def _escaped(text: str) -> str:

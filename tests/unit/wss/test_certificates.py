@@ -170,7 +170,7 @@ def test_key_usage_is_obeyed_where_it_is_present(usage: frozenset[str] | None, t
 def test_a_certificate_is_used_as_its_key_usage_says(
     usage: frozenset[str] | None, signs: bool, encrypts: bool
 ) -> None:
-    """digitalSignature or nonRepudiation signs, keyEncipherment encrypts; without KeyUsage both are allowed."""
+    """DigitalSignature or nonRepudiation signs, keyEncipherment encrypts; without KeyUsage both are allowed."""
     certificate = SERVER.but(usage=usage).make()
     assert (may_sign(certificate), may_encrypt(certificate)) == (signs, encrypts)
 

@@ -72,7 +72,9 @@ def test_pem_is_read_from_one_file_or_two(tmp_path: Path) -> None:
     assert Identity.from_pem(pem(CLIENT.make(), CA.make()), key).chain == (CA.make(),)
 
 
-def refused(message_part: str, *arguments: bytes | str | Path | None, pkcs: bool = False) -> ConfigurationError:
+def refused(
+    message_part: str, *arguments: bytes | str | Path | None, pkcs: bool = False
+) -> ConfigurationError:
     """The error that reading an identity gives."""
     with pytest.raises(ConfigurationError, match=message_part) as caught:
         (Identity.from_pkcs12 if pkcs else Identity.from_pem)(*arguments)  # type: ignore[arg-type]

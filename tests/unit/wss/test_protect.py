@@ -70,11 +70,20 @@ from zeep_secureconv.wss.tokens import read_time
 REQUEST, RESPONSE = Direction.REQUEST, Direction.RESPONSE
 TICKETED = f'<t:Ticket xmlns:t="{TICKET}" s:mustUnderstand="1">x</t:Ticket>'
 TICKET_PART = (HeaderPart(namespace=TICKET),)
-BEFORE, HIDDEN = {"encrypt_before_signing": True}, {"encrypt_signature": True}
-NO_DERIVED, IN_CLEAR = {"derived_keys": DerivedKeys.NONE}, {"encrypted": Parts()}
-LAST = {"layout": Layout.LAX_TIMESTAMP_LAST}
+Options = dict[str, Any]
+BEFORE: Options = {"encrypt_before_signing": True}
+HIDDEN: Options = {"encrypt_signature": True}
+NO_DERIVED: Options = {"derived_keys": DerivedKeys.NONE}
+IN_CLEAR: Options = {"encrypted": Parts()}
+LAST: Options = {"layout": Layout.LAX_TIMESTAMP_LAST}
 
-TS, TOKEN, DK, LIST, SIG = "Timestamp", "SecurityContextToken", "DerivedKeyToken", "ReferenceList", "Signature"
+TS, TOKEN, DK, LIST, SIG = (
+    "Timestamp",
+    "SecurityContextToken",
+    "DerivedKeyToken",
+    "ReferenceList",
+    "Signature",
+)
 BST, EK, DATA = "BinarySecurityToken", "EncryptedKey", "EncryptedData"
 
 
@@ -262,7 +271,10 @@ def test_the_raw_key_is_named_by_the_token_itself() -> None:
 def test_the_algorithms_are_those_of_the_suite(name: str) -> None:
     """Digest, signature, canonicalization, encryption and key transport are what the suite says."""
     suite = SUITES[name]
-    for policy, method in ((symmetric(name), suite.symmetric_signature), (asymmetric(name), suite.asymmetric_signature)):
+    for policy, method in (
+        (symmetric(name), suite.symmetric_signature),
+        (asymmetric(name), suite.asymmetric_signature),
+    ):
         soap = sent(policy)
         info = one(soap, f"{{{DS}}}Signature/{{{DS}}}SignedInfo")
         assert [child.get("Algorithm") for child in info[:2]] == [EXC_C14N, method]
@@ -273,7 +285,9 @@ def test_the_algorithms_are_those_of_the_suite(name: str) -> None:
     assert wrap.get("Algorithm") == suite.asymmetric_key_wrap
 
 
-@pytest.mark.parametrize("style", [ReferenceStyle.ISSUER_SERIAL, ReferenceStyle.KEY_IDENTIFIER, ReferenceStyle.THUMBPRINT])
+@pytest.mark.parametrize(
+    "style", [ReferenceStyle.ISSUER_SERIAL, ReferenceStyle.KEY_IDENTIFIER, ReferenceStyle.THUMBPRINT]
+)
 def test_a_certificate_that_does_not_travel_is_named(style: ReferenceStyle) -> None:
     """The recipient's certificate, and a signer's that is never sent, is named in the style of the policy."""
     never = X509Token(include=Include.NEVER)
@@ -291,7 +305,9 @@ def test_a_certificate_that_does_not_travel_is_named(style: ReferenceStyle) -> N
 def test_what_is_signed_and_encrypted_is_told() -> None:
     """The result names the parts, the context, the MessageID and the signature value of the message."""
     soap = message(headers=TICKETED)
-    policy = symmetric(signed=SIGNED | Parts(headers=TICKET_PART), encrypted=BODY | Parts(headers=TICKET_PART))
+    policy = symmetric(
+        signed=SIGNED | Parts(headers=TICKET_PART), encrypted=BODY | Parts(headers=TICKET_PART)
+    )
     done = secured(soap, policy)
     assert done.signed == ("Timestamp", "Body", "Ticket", "Action", "MessageID", "To", "ReplyTo")
     assert done.encrypted == ("Body", "Ticket")
@@ -350,11 +366,15 @@ def test_ids_are_unique_and_fresh() -> None:
     nonces: set[str] = set()
     for _ in range(50):
         soap = sent(policy, headers=TICKETED)
-        ids = [str(value) for value in soap.envelope.xpath("//@*[local-name() = 'Id']") if value != "sct-id"]  # type: ignore[union-attr]
+        found = [element.attrib for element in soap.envelope.iter("*")]
+        ids = [str(names[id_]) for names in found for id_ in ("Id", f"{{{WSU}}}Id") if id_ in names]
+        ids.remove("sct-id")
         assert len(ids) == len(set(ids))
         assert not seen & set(ids)
         seen |= set(ids)
-        nonces |= {token.findtext("{*}Nonce") or "" for token in security(soap).iterfind("{*}DerivedKeyToken")}
+        nonces |= {
+            token.findtext("{*}Nonce") or "" for token in security(soap).iterfind("{*}DerivedKeyToken")
+        }
     assert len(nonces) == 100
 
 

@@ -65,7 +65,10 @@ def test_each_style_says_what_the_profile_says() -> None:
     by_issuer = read_reference(parsed(references.x509_reference(STYLES[1], certificate)))
     assert by_issuer.issuer_serial == ("CN=ca,O=Test", str(certificate.serial_number))
     by_thumbprint = read_reference(parsed(references.x509_reference(STYLES[2], certificate)))
-    assert (by_thumbprint.value_type, by_thumbprint.key_identifier) == (X509_THUMBPRINT, thumbprint(certificate))
+    assert (by_thumbprint.value_type, by_thumbprint.key_identifier) == (
+        X509_THUMBPRINT,
+        thumbprint(certificate),
+    )
 
 
 def test_a_key_identifier_of_another_kind_means_nothing() -> None:
@@ -211,7 +214,9 @@ def test_a_renewed_context_is_named_with_its_instance(wsc: str) -> None:
 
 def test_the_issuers_references_are_used_as_they_are() -> None:
     """Attached and unattached references of the issuer are written verbatim, odd as they may be."""
-    attached = f'<w:SecurityTokenReference xmlns:w="{WSSE}"><w:Reference URI="#sct-id"/></w:SecurityTokenReference>'
+    attached = (
+        f'<w:SecurityTokenReference xmlns:w="{WSSE}"><w:Reference URI="#sct-id"/></w:SecurityTokenReference>'
+    )
     unattached = attached.replace("#sct-id", "urn:uuid:sct-1")
     key = context(attached=attached.encode(), unattached=unattached.encode())
     assert references.context_reference(key, token_id="sct-id") == attached
@@ -235,7 +240,9 @@ def test_white_space_in_a_key_identifier_does_not_count() -> None:
     """A KeyIdentifier may be folded."""
     octets = bytes(range(20))
     text = base64.b64encode(octets).decode()
-    read = reference(f'<wsse:KeyIdentifier ValueType="{X509_SKI}">\n {text[:9]}\n {text[9:]} </wsse:KeyIdentifier>')
+    read = reference(
+        f'<wsse:KeyIdentifier ValueType="{X509_SKI}">\n {text[:9]}\n {text[9:]} </wsse:KeyIdentifier>'
+    )
     assert read_reference(read).key_identifier == octets
 
 

@@ -70,7 +70,14 @@ def test_another_value_does_not_verify(algorithm: str) -> None:
     value = signature.rsa_sign(algorithm, key_pem(rsa_key("client")), data)
     other = suites.RSA_SHA512 if algorithm != suites.RSA_SHA512 else suites.RSA_SHA1
     assert signature.rsa_verify(algorithm, CLIENT.make(), data, value)
-    for wrong in (value[:-1], b"", bytes(256), value + b"\0", b"\0" + value, value[:-1] + bytes([value[-1] ^ 1])):
+    for wrong in (
+        value[:-1],
+        b"",
+        bytes(256),
+        value + b"\0",
+        b"\0" + value,
+        value[:-1] + bytes([value[-1] ^ 1]),
+    ):
         assert not signature.rsa_verify(algorithm, CLIENT.make(), data, wrong)
     assert not signature.rsa_verify(algorithm, CLIENT.make(), data + b" ", value)
     assert not signature.rsa_verify(algorithm, CLIENT2.make(), data, value)

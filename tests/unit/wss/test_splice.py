@@ -46,11 +46,28 @@ def expect(document: str, plaintext: str, *, in_place: bool) -> etree._Element:
 
 @pytest.mark.parametrize(
     "document",
-    ["<r>@</r>", "<r>a@b</r>", "<r>a<c/>b@d<e/>f</r>", "<r><c/>@<e/></r>", "<s><r>@</r>tail</s>", "<r><?pi?>@</r>"],
+    [
+        "<r>@</r>",
+        "<r>a@b</r>",
+        "<r>a<c/>b@d<e/>f</r>",
+        "<r><c/>@<e/></r>",
+        "<s><r>@</r>tail</s>",
+        "<r><?pi?>@</r>",
+    ],
 )
 @pytest.mark.parametrize(
     "plaintext",
-    ["", "text", "<f/>", "<f/>g<h/>", "g<f>1</f>h<f>2</f>i", "<?pi x?>", "  \n", "<![CDATA[<&]]>", "<f>&amp;lt;</f>"],
+    [
+        "",
+        "text",
+        "<f/>",
+        "<f/>g<h/>",
+        "g<f>1</f>h<f>2</f>i",
+        "<?pi x?>",
+        "  \n",
+        "<![CDATA[<&]]>",
+        "<f>&amp;lt;</f>",
+    ],
 )
 def test_nodes_and_text_stand_where_they_belong(document: str, plaintext: str) -> None:
     """Text before, between and after, in message and plaintext, stays where it was."""
@@ -114,7 +131,9 @@ def test_the_digest_of_such_a_part_stays_valid() -> None:
     assert verified.soap.body[0].nsmap["d"] == "urn:c"
 
 
-@pytest.mark.parametrize("document", ["<r>@</r>", '<r xmlns:c="urn:c" xmlns:d="urn:c">@</r>'], ids=["fast", "new"])
+@pytest.mark.parametrize(
+    "document", ["<r>@</r>", '<r xmlns:c="urn:c" xmlns:d="urn:c">@</r>'], ids=["fast", "new"]
+)
 @pytest.mark.parametrize(
     "plaintext",
     [
@@ -153,7 +172,7 @@ def test_a_mark_of_an_attacker_is_refused() -> None:
         assert caught.value.check == "decryption"
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_content_comes_back(data: st.DataObject) -> None:
     """Any content, cut out of any place as text and put back, leaves the canonical form as it was."""
