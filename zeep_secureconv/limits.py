@@ -14,6 +14,8 @@ class Limits:
 
     Args:
         message_bytes: the largest message read from the network, in bytes.
+        elements: elements in a message. They are counted before it is parsed, by twice as many tags, so that a
+            message of empty elements may have up to twice this number.
         header_elements: elements inside soap:Header.
         depth: nesting of elements in a message.
         signatures: ds:Signature elements in one message.
@@ -31,6 +33,7 @@ class Limits:
     """
 
     message_bytes: int = 64 * 1024 * 1024
+    elements: int = 1_000_000
     header_elements: int = 2_000
     depth: int = 200
     signatures: int = 8

@@ -36,7 +36,7 @@ def open_channel(request: pytest.FixtureRequest, world: World) -> Channel:
 
 @pytest.fixture
 def refuses(world: World, caplog: pytest.LogCaptureFixture) -> Refuses:
-    """``with refuses("digest"): …`` expects that check to refuse, and that nothing secret got out."""
+    """Expects that a check refuses, and that nothing secret got out with the refusal."""
     caplog.set_level(logging.DEBUG)
 
     @contextmanager

@@ -13,7 +13,6 @@ from tests.loopback import Answer, Request, call_wsgi
 from tests.unit.parties import identity, trust
 from tests.unit.policy.documents import cxf_wsdl
 from zeep_secureconv import VerificationError
-from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.conversation.context import SecurityContext
 from zeep_secureconv.conversation.initiator import Exchange, Initiator
 from zeep_secureconv.conversation.policies import conversation_policy
@@ -22,6 +21,7 @@ from zeep_secureconv.policy.model import Direction, EndpointPolicy, Policy
 from zeep_secureconv.policy.reader import read_wsdl
 from zeep_secureconv.service.contract import NAMESPACE
 from zeep_secureconv.service.demonstration import DemonstrationService
+from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.soap.addressing import address_request
 from zeep_secureconv.soap.envelope import Soap, new_envelope, parse, serialize
 from zeep_secureconv.soap.faults import Fault, read_fault
@@ -124,7 +124,12 @@ class Caller:
         return context
 
     def trust_message(
-        self, content: str, action: str, *, context: SecurityContext | None = None, policy: Policy | None = None
+        self,
+        content: str,
+        action: str,
+        *,
+        context: SecurityContext | None = None,
+        policy: Policy | None = None,
     ) -> Message:
         """A request to the trust service with a content of one's own, under the bootstrap or a context."""
         if policy is None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from tests.unit import messages
@@ -16,13 +18,14 @@ from tests.unit.messages import ENDPOINT, asymmetric, symmetric
 from tests.unit.parties import Time, environment, identity, trust
 from zeep_secureconv import Identity, Limits, Policy
 from zeep_secureconv.environment import Environment
-from zeep_secureconv.names import DS, SOAP11, WSA_2005, WSC_200512, WSSE, WSSE11, WSU, XENC
+from zeep_secureconv.names import DS, SOAP11, WSA_2005, WSC_200512, WSSE, WSSE11, WSU, X509_V3, XENC
 from zeep_secureconv.policy.model import Direction
-from zeep_secureconv.policy.suites import HMAC_SHA1, RSA_SHA1, SHA1
+from zeep_secureconv.policy.suites import AES128_CBC, HMAC_SHA1, RSA_OAEP_MGF1P, RSA_SHA1, SHA1
 from zeep_secureconv.soap.addressing import address_reply, address_request
 from zeep_secureconv.soap.envelope import Soap, new_envelope, parse, serialize
 from zeep_secureconv.wss import encryption, signature
 from zeep_secureconv.wss.c14n import canonicalize
+from zeep_secureconv.wss.certificates import thumbprint
 from zeep_secureconv.wss.kdf import derive_key
 from zeep_secureconv.wss.keys import ContextKey, Keyring
 from zeep_secureconv.wss.protect import Protected, protect
@@ -111,7 +114,7 @@ class Message:
         """Every element at an XPath from the envelope."""
         found = self.envelope.xpath(path, namespaces=NS)
         assert isinstance(found, list)
-        return found  # type: ignore[return-value]
+        return found
 
     @property
     def header(self) -> etree._Element:
@@ -181,6 +184,13 @@ def move(element: etree._Element, into: etree._Element) -> None:
     into.append(element)
 
 
+def exchange(old: etree._Element, new: etree._Element) -> None:
+    """Put another element in the place of one."""
+    parent = old.getparent()
+    assert parent is not None
+    parent.replace(old, new)
+
+
 def twin(element: etree._Element) -> etree._Element:
     """A copy of an element, right after it."""
     other = copy.deepcopy(element)
@@ -229,13 +239,20 @@ class Channel:
         """The same with changes."""
         return replace(self, **changes)
 
+    def bound(self, **changes: Any) -> Channel:
+        """The same with changes of the policy's binding."""
+        assert self.policy.binding is not None
+        return self.but(policy=replace(self.policy, binding=replace(self.policy.binding, **changes)))
+
     def genuine(self, content: str = CONTENT, *, relates_to: str | None = REQUEST_ID) -> Message:
         """A message as the honest sender makes it."""
         soap = new_envelope(SOAP11)
         soap.body.append(element(content))
         random = self.environment.random
         if self.is_reply:
-            address_reply(soap, wsa=WSA_2005, action=f"{ACTION}Response", relates_to=relates_to, random=random)
+            address_reply(
+                soap, wsa=WSA_2005, action=f"{ACTION}Response", relates_to=relates_to, random=random
+            )
         else:
             address_request(soap, wsa=WSA_2005, to=ENDPOINT, action=ACTION, random=random)
         protect(soap, self.policy, self.sender, self.environment, direction=self.direction)
@@ -249,10 +266,21 @@ class Channel:
             return verified
         return unprotect(self._soap(message), self.policy, self.reader, self.environment, seen=seen)
 
-    def answer(self, message: Message | bytes, *, seen: SeenSignatures | None = None) -> Reply:
+    def answer(
+        self,
+        message: Message | bytes,
+        *,
+        seen: SeenSignatures | None = None,
+        request: Protected | None = None,
+    ) -> Reply:
         """Read a message as the answer to our request."""
         return read_reply(
-            self._soap(message), self.policy, self.reader, self.environment, request=self.request, seen=seen
+            self._soap(message),
+            self.policy,
+            self.reader,
+            self.environment,
+            request=request or self.request,
+            seen=seen,
         )
 
     @property
@@ -286,7 +314,7 @@ def rsa(signer: Identity) -> Callable[[bytes], bytes]:
 
 def hmac_of(message: Message, context: ContextKey) -> Callable[[bytes], bytes]:
     """Signs with the derived key that the signature of *message* names."""
-    (uri,) = message.signature.xpath("ds:KeyInfo//wsse:Reference/@URI", namespaces=NS)  # type: ignore[misc]
+    (uri,) = message.signature.xpath("ds:KeyInfo//wsse:Reference/@URI", namespaces=NS)
     token = message.find(f".//*[@wsu:Id='{str(uri)[1:]}']")
     return lambda data: signature.mac(HMAC_SHA1, derived(token, context), data)
 
@@ -351,18 +379,21 @@ class World:
         )
 
 
+def wrap(recipient: Identity, key: bytes) -> bytes:
+    """A key, encrypted to somebody's public key."""
+    public = recipient.certificate.public_key()
+    assert isinstance(public, RSAPublicKey)
+    return encryption.wrap_key(RSA_OAEP_MGF1P, public, key)
+
+
 def wrapped_key(recipient: Identity, key: bytes, ids: Iterable[str]) -> etree._Element:
     """An EncryptedKey to somebody's public certificate, which anybody can make."""
-    value = encryption.wrap_key(
-        "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p",
-        recipient.certificate.public_key(),  # type: ignore[arg-type]
-        key,
-    )
-    thumb = base64.b64encode(_thumbprint(recipient)).decode()
+    value = wrap(recipient, key)
+    thumb = base64.b64encode(thumbprint(recipient.certificate)).decode()
     listed = "".join(f'<xenc:DataReference URI="#{name}"/>' for name in ids)
     return element(
         '<xenc:EncryptedKey Id="EK-evil">'
-        '<xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"/>'
+        f'<xenc:EncryptionMethod Algorithm="{RSA_OAEP_MGF1P}"/>'
         "<ds:KeyInfo><wsse:SecurityTokenReference><wsse:KeyIdentifier "
         'ValueType="http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1">'
         f"{thumb}</wsse:KeyIdentifier></wsse:SecurityTokenReference></ds:KeyInfo>"
@@ -371,18 +402,32 @@ def wrapped_key(recipient: Identity, key: bytes, ids: Iterable[str]) -> etree._E
     )
 
 
-def _thumbprint(holder: Identity) -> bytes:
-    from zeep_secureconv.wss.certificates import thumbprint
-
-    return thumbprint(holder.certificate)
-
-
 def encrypted_data(key: bytes, plaintext: bytes, *, name: str, kind: str = "Content") -> etree._Element:
     """An EncryptedData under a key of the attacker's choice; an EncryptedKey says which."""
-    octets = encryption.encrypt("http://www.w3.org/2001/04/xmlenc#aes128-cbc", key, plaintext, secrets.token_bytes)
+    octets = encryption.encrypt(AES128_CBC, key, plaintext, secrets.token_bytes)
     return element(
         f'<xenc:EncryptedData Id="{name}" Type="http://www.w3.org/2001/04/xmlenc#{kind}">'
-        '<xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes128-cbc"/>'
+        f'<xenc:EncryptionMethod Algorithm="{AES128_CBC}"/>'
         "<xenc:CipherData><xenc:CipherValue>"
         f"{base64.b64encode(octets).decode()}</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData>"
     )
+
+
+def sign_as(message: Message, signer: Identity, target: etree._Element | None = None) -> None:
+    """Replace the key and the value of a signature by those of a certificate, which joins the header."""
+    target = message.signature if target is None else target
+    der = base64.b64encode(signer.certificate.public_bytes(Encoding.DER)).decode()
+    message.security.insert(
+        0,
+        element(
+            f'<wsse:BinarySecurityToken wsu:Id="BST-evil" ValueType="{X509_V3}">{der}</wsse:BinarySecurityToken>'
+        ),
+    )
+    info, value, key_info = target
+    key_info[:] = [
+        element(
+            '<wsse:SecurityTokenReference><wsse:Reference URI="#BST-evil"/></wsse:SecurityTokenReference>'
+        )
+    ]
+    info[1].set("Algorithm", RSA_SHA1)
+    value.text = base64.b64encode(signer.sign(canonicalize(info), RSA_SHA1)).decode()

@@ -6,8 +6,12 @@ import base64
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from lxml import etree
 
 from tests.attacks.conftest import Refuses
 from tests.attacks.forge import (
@@ -22,13 +26,16 @@ from tests.attacks.forge import (
     derived,
     element,
     encrypted_data,
+    exchange,
+    wrap,
     wrapped_key,
 )
-from tests.unit.parties import identity
-from zeep_secureconv import VerificationError
+from zeep_secureconv import Identity, VerificationError
 from zeep_secureconv.names import XENC, XENC11
 from zeep_secureconv.policy.model import HeaderPart, Parts
-from zeep_secureconv.wss import encryption
+from zeep_secureconv.policy.suites import HMAC_SHA1
+from zeep_secureconv.wss import signature
+from zeep_secureconv.wss.encryption import decryption_failed
 from zeep_secureconv.wss.seen import SeenSignatures
 
 Tamper = Callable[[Message], None]
@@ -64,8 +71,7 @@ def test_a_signature_in_the_clear_is_refused_where_the_policy_encrypts_it(
     channel: Channel, refuses: Refuses
 ) -> None:
     """A signature in the clear lets everybody confirm a guess at the Body."""
-    binding = replace(channel.policy.binding, encrypt_signature=True)  # type: ignore[type-var]
-    strict = channel.but(policy=replace(channel.policy, binding=binding))
+    strict = channel.bound(encrypt_signature=True)
     strict.read(strict.genuine())
     with refuses("encrypted-parts"):
         strict.read(channel.genuine())
@@ -86,8 +92,7 @@ def test_signing_and_encryption_are_in_the_order_of_the_policy(
     channel: Channel, refuses: Refuses, order: str
 ) -> None:
     """Neither order passes for the other: each binds the plaintext to its signer in another way."""
-    turned = replace(channel.policy.binding, encrypt_before_signing=True)  # type: ignore[type-var]
-    other = channel.but(policy=replace(channel.policy, binding=turned))
+    other = channel.bound(encrypt_before_signing=True)
     channel.read(channel.genuine())
     other.read(other.genuine())
     reader, writer = (channel, other) if order == "sign first" else (other, channel)
@@ -236,7 +241,9 @@ def test_a_body_is_encrypted_as_content(channel: Channel, refuses: Refuses, kind
         channel.read(message)
 
 
-@pytest.mark.parametrize("uri", ["", "#", "#nobody", "http://127.0.0.1:9/evil", "file:///etc/hostname", "#body"])
+@pytest.mark.parametrize(
+    "uri", ["", "#", "#nobody", "http://127.0.0.1:9/evil", "file:///etc/hostname", "#body"]
+)
 def test_a_reference_list_names_encrypted_data_of_this_message(
     channel: Channel, refuses: Refuses, uri: str
 ) -> None:
@@ -249,14 +256,14 @@ def test_a_reference_list_names_encrypted_data_of_this_message(
         channel.read(message)
 
 
-def test_data_is_decrypted_once(channel: Channel, refuses: Refuses) -> None:
-    """A second reference to the same data finds it gone."""
-    channel.read(channel.genuine())
+def test_data_is_decrypted_once(channel: Channel) -> None:
+    """A second reference to the same data changes nothing; it does not decrypt what came out of the first."""
     message = channel.genuine()
     reference = message.find(".//xenc:DataReference")
     reference.addnext(copy.deepcopy(reference))
-    with refuses("reference"):
-        channel.read(message)
+    payload = channel.read(message).soap.payload
+    assert payload is not None
+    assert payload[0].text == PLAINTEXT
 
 
 # ----------------------------------------------------- parts replaced by ciphertext of the attacker's own
@@ -265,19 +272,10 @@ def test_data_is_decrypted_once(channel: Channel, refuses: Refuses) -> None:
 KEY = b"the attackers key"[:16]
 
 
-def _hide(message: Message, target: object, name: str, kind: str) -> None:
+def _hide(target: etree._Element, name: str, kind: str) -> None:
     """Replace a part by its encryption under a key that the attacker chose and wrapped for the reader."""
-    from lxml import etree
-
-    assert isinstance(target, etree._Element)
     data = encrypted_data(KEY, etree.tostring(target, with_tail=False), name=name, kind=kind)
-    parent = target.getparent()
-    assert parent is not None
-    parent.replace(target, data)
-
-
-def _reader_identity(channel: Channel) -> object:
-    return channel.reader.decrypting
+    exchange(target, data)
 
 
 def test_a_key_that_came_along_opens_nothing_under_a_context(world: World, refuses: Refuses) -> None:
@@ -301,15 +299,10 @@ def test_a_wrapped_key_signs_nothing(world: World, refuses: Refuses) -> None:
     message = channel.genuine(EVIL)
     message.security.insert(0, wrapped_key(_reader(channel), KEY, []))
     message.find(".//ds:Signature/ds:KeyInfo")[:] = [
-        element(
-            '<wsse:SecurityTokenReference><wsse:Reference URI="#EK-evil"/></wsse:SecurityTokenReference>'
-        )
+        element('<wsse:SecurityTokenReference><wsse:Reference URI="#EK-evil"/></wsse:SecurityTokenReference>')
     ]
-    from zeep_secureconv.policy.suites import HMAC_SHA1
-    from zeep_secureconv.wss import signature
-
     message.find(".//ds:SignatureMethod").set("Algorithm", HMAC_SHA1)
-    message.sign_again(lambda data: signature.mac(HMAC_SHA1, KEY, data))
+    message.sign_again(partial(signature.mac, HMAC_SHA1, KEY))
     with refuses("token"):
         channel.read(message)
 
@@ -321,7 +314,7 @@ def test_a_bootstrap_message_is_not_encrypted_under_a_context(world: World, refu
     captured = world.channel("request", encrypt_before_signing=True).genuine()
     message = honest.genuine()
     theirs, own = captured.find("soap:Body/xenc:EncryptedData"), message.find("soap:Body/xenc:EncryptedData")
-    own.getparent().replace(own, theirs)  # type: ignore[union-attr]
+    exchange(own, theirs)
     for token in [captured.find(".//wsc:SecurityContextToken"), *captured.all(".//wsc:DerivedKeyToken")]:
         message.security.insert(1, token)
     message.drop(message.find(".//xenc:EncryptedKey"), *message.all(".//wsse:Security/xenc:ReferenceList"))
@@ -351,7 +344,7 @@ def test_nothing_in_the_security_header_hides(world: World, refuses: Refuses, pa
         target = copy.deepcopy(target)
         target.set(WSU_ID, "hidden")
         message.security.append(target)
-    _hide(message, target, "ED-evil", "Element")
+    _hide(target, "ED-evil", "Element")
     message.security.insert(0, wrapped_key(_reader(channel), KEY, ["ED-evil"]))
     with refuses("encryption-form"):
         channel.read(message)
@@ -363,14 +356,16 @@ def test_ciphertext_is_taken_where_the_policy_has_some(world: World, refuses: Re
     channel = world.channel("rst", encrypted=Parts())
     channel.read(channel.genuine())
     message = channel.genuine()
-    (parent,) = message.envelope.xpath(place, namespaces={**NS, "e": "urn:test"})  # type: ignore[misc]
-    parent.append(encrypted_data(KEY, b"<evil/>", name="ED-evil", kind="Element"))  # type: ignore[union-attr]
+    (parent,) = message.envelope.xpath(place, namespaces={**NS, "e": "urn:test"})
+    parent.append(encrypted_data(KEY, b"<evil/>", name="ED-evil", kind="Element"))
     message.security.insert(0, wrapped_key(_reader(channel), KEY, ["ED-evil"]))
     with refuses("encryption-form"):
         channel.read(message)
 
 
-@pytest.mark.parametrize("plaintext", [b"", b"text", b"<wsa:A xmlns:wsa='urn:x'/><b/>", b"<!--c-->", b"<?x?>"])
+@pytest.mark.parametrize(
+    "plaintext", [b"", b"text", b"<wsa:A xmlns:wsa='urn:x'/><b/>", b"<!--c-->", b"<?x?>"]
+)
 def test_an_encrypted_header_holds_one_block(world: World, refuses: Refuses, plaintext: bytes) -> None:
     """An EncryptedHeader stands for one header block, neither for none nor for two."""
     channel = world.channel("rst", encrypted=Parts())
@@ -406,7 +401,7 @@ def test_an_encrypted_signature_is_one_signature(world: World, refuses: Refuses,
     message = channel.genuine()
     (data,) = message.all("soap:Header/wsse:Security/xenc:EncryptedData")
     name = data.get("Id") or ""
-    data.getparent().append(encrypted_data(KEY, plaintext, name=name, kind="Element"))  # type: ignore[union-attr]
+    message.security.append(encrypted_data(KEY, plaintext, name=name, kind="Element"))
     message.drop(data)
     for reference in message.all(".//xenc:DataReference"):
         if reference.get("URI") == f"#{name}":
@@ -416,7 +411,7 @@ def test_an_encrypted_signature_is_one_signature(world: World, refuses: Refuses,
         channel.read(message)
 
 
-def _reader(channel: Channel) -> object:
+def _reader(channel: Channel) -> Identity:
     decrypting = channel.reader.decrypting
     assert decrypting is not None
     return decrypting
@@ -438,10 +433,8 @@ def _cut(message: Message, length: int) -> None:
     value.text = base64.b64encode(base64.b64decode(value.text or "")[:length]).decode()
 
 
-def _content(channel: Channel, message: Message, padded: bytes) -> None:
+def _content(message: Message, padded: bytes) -> None:
     """Put octets of our choice, padding included, under the real key into the Body: what a lucky guess leads to."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
     uri = message.find("soap:Body//wsse:Reference").get("URI", "")[1:]
     key = derived(message.find(f".//*[@wsu:Id='{uri}']"), MINE)
     encryptor = Cipher(algorithms.AES(key), modes.CBC(bytes(16))).encryptor()
@@ -451,27 +444,25 @@ def _content(channel: Channel, message: Message, padded: bytes) -> None:
 
 
 _BLOCK = b"<a>" + b"x" * 9 + b"</a>"
-_CHANGES: dict[str, Callable[[Channel, Message], None]] = {
-    "empty": lambda _channel, message: _cut(message, 0),
-    "only an IV": lambda _channel, message: _cut(message, 16),
-    "not whole blocks": lambda _channel, message: _cut(message, 40),
-    "one block less": lambda _channel, message: _cut(message, 48),
-    "first block": lambda _channel, message: _flip(message, 20),
-    "IV": lambda _channel, message: _flip(message, 0),
-    "last octet": lambda _channel, message: _flip(message, -1),
-    "padding 0": lambda channel, message: _content(channel, message, _BLOCK + bytes(16)),
-    "padding 17": lambda channel, message: _content(channel, message, _BLOCK + bytes(15) + b"\x11"),
-    "padding 255": lambda channel, message: _content(channel, message, _BLOCK + b"\xff" * 16),
-    "not XML": lambda channel, message: _content(channel, message, b"<a><b></a></b>\x02\x02"),
-    "not UTF-8": lambda channel, message: _content(channel, message, b"\xff\xfe" + b"x" * 12 + b"\x02\x02"),
-    "NUL": lambda channel, message: _content(channel, message, b"\0" * 14 + b"\x02\x02"),
-    "breaks out": lambda channel, message: _content(channel, message, b"</fragment><a/>\x01"),
-    "entity": lambda channel, message: _content(channel, message, b"<a>&undefined;</a>" + b"\x0e" * 14),
-    "doctype": lambda channel, message: _content(channel, message, b"<!DOCTYPE a []>\x01"),
-    "declaration": lambda channel, message: _content(
-        channel, message, b'<?xml version="1.0"?><a/>' + b"\x07" * 7
-    ),
-    "undeclared prefix": lambda channel, message: _content(channel, message, b"<undeclared:a/>\x01"),
+_CHANGES: dict[str, Tamper] = {
+    "empty": lambda message: _cut(message, 0),
+    "only an IV": lambda message: _cut(message, 16),
+    "not whole blocks": lambda message: _cut(message, 40),
+    "one block less": lambda message: _cut(message, 48),
+    "first block": lambda message: _flip(message, 20),
+    "IV": lambda message: _flip(message, 0),
+    "last octet": lambda message: _flip(message, -1),
+    "padding 0": lambda message: _content(message, _BLOCK + bytes(16)),
+    "padding 17": lambda message: _content(message, _BLOCK + bytes(15) + b"\x11"),
+    "padding 255": lambda message: _content(message, _BLOCK + b"\xff" * 16),
+    "not XML": lambda message: _content(message, b"<a><b></a></b>\x02\x02"),
+    "not UTF-8": lambda message: _content(message, b"\xff\xfe" + b"x" * 12 + b"\x02\x02"),
+    "NUL": lambda message: _content(message, b"\0" * 14 + b"\x02\x02"),
+    "breaks out": lambda message: _content(message, b"</fragment><a/>\x01"),
+    "entity": lambda message: _content(message, b"<a>&undefined;</a>" + b"\x0e" * 14),
+    "doctype": lambda message: _content(message, b"<!DOCTYPE a []>\x01"),
+    "declaration": lambda message: _content(message, b'<?xml version="1.0"?><a/>' + b"\x07" * 7),
+    "undeclared prefix": lambda message: _content(message, b"<undeclared:a/>\x01"),
 }
 
 
@@ -481,10 +472,10 @@ def test_every_failure_of_decryption_looks_the_same(world: World, refuses: Refus
     channel = world.channel("request")
     channel.read(channel.genuine())
     message = channel.genuine()
-    _CHANGES[change](channel, message)
+    _CHANGES[change](message)
     with refuses("decryption") as caught:
         channel.read(message)
-    assert str(caught.value) == "The message could not be decrypted"
+    assert str(caught.value) == str(decryption_failed())
 
 
 @pytest.mark.parametrize("suite", ["Basic128GCM", "TripleDes", "Basic256"])
@@ -497,11 +488,13 @@ def test_failures_of_other_ciphers_look_the_same(world: World, refuses: Refuses,
         _cut(message, length)
         with refuses("decryption") as caught:
             channel.read(message)
-        assert str(caught.value) == "The message could not be decrypted"
+        assert str(caught.value) == str(decryption_failed())
 
 
 @pytest.mark.parametrize("name", ["rst", "rstr"])
-@pytest.mark.parametrize("change", ["garbage", "short", "long", "empty", "key of another length", "wrong key"])
+@pytest.mark.parametrize(
+    "change", ["garbage", "short", "long", "empty", "key of another length", "wrong key"]
+)
 def test_a_wrapped_key_that_does_not_open_looks_like_a_wrong_one(
     world: World, refuses: Refuses, name: str, change: str
 ) -> None:
@@ -510,23 +503,19 @@ def test_a_wrapped_key_that_does_not_open_looks_like_a_wrong_one(
     channel.read(channel.genuine())
     message = channel.genuine()
     value = message.find(".//xenc:EncryptedKey/xenc:CipherData/xenc:CipherValue")
-    holder = channel.reader.decrypting
-    assert holder is not None
-    public = holder.certificate.public_key()
     octets = base64.b64decode(value.text or "")
-    wrap = f"{XENC}rsa-oaep-mgf1p"
     changed = {
-        "garbage": lambda: bytes(range(256)),
-        "short": lambda: octets[:-1],
-        "long": lambda: octets + b"\0",
-        "empty": lambda: b"",
-        "key of another length": lambda: encryption.wrap_key(wrap, public, bytes(24)),  # type: ignore[arg-type]
-        "wrong key": lambda: encryption.wrap_key(wrap, public, bytes(16)),  # type: ignore[arg-type]
-    }[change]()
+        "garbage": bytes(range(256)),
+        "short": octets[:-1],
+        "long": octets + b"\0",
+        "empty": b"",
+        "key of another length": wrap(_reader(channel), bytes(24)),
+        "wrong key": wrap(_reader(channel), bytes(16)),
+    }[change]
     value.text = base64.b64encode(changed).decode()
     with refuses("decryption") as caught:
         channel.read(message)
-    assert str(caught.value) == "The message could not be decrypted"
+    assert str(caught.value) == str(decryption_failed())
 
 
 def test_a_changed_plaintext_is_told_by_its_digest(world: World, refuses: Refuses) -> None:
@@ -534,7 +523,7 @@ def test_a_changed_plaintext_is_told_by_its_digest(world: World, refuses: Refuse
     channel = world.channel("request")
     channel.read(channel.genuine())
     message = channel.genuine()
-    _content(channel, message, b"<e:echo xmlns:e='urn:test'/>" + b"\x04" * 4)
+    _content(message, b"<e:echo xmlns:e='urn:test'/>" + b"\x04" * 4)
     with refuses("digest"):
         channel.read(message)
 
@@ -555,10 +544,8 @@ def test_one_signed_message_answers_one_question(world: World, refuses: Refuses)
 
 
 @pytest.mark.parametrize("name", ["request", "rst"])
-def test_a_forged_timestamp_does_not_buy_more_questions(world: World, refuses: Refuses, name: str) -> None:
+def test_a_forged_timestamp_does_not_buy_more_questions(world: World, name: str) -> None:
     """The memory of signatures must not forget sooner because of a Timestamp that nobody verified yet."""
-    from datetime import timedelta
-
     channel = world.channel(name)
     channel.read(channel.genuine(), seen=SeenSignatures())
     message, seen = channel.genuine(), SeenSignatures()
@@ -575,4 +562,3 @@ def test_a_forged_timestamp_does_not_buy_more_questions(world: World, refuses: R
         decrypted += caught.value.check == "decryption"
         world.time.forward(timedelta(seconds=1))
     assert decrypted <= 1
-    assert PLAINTEXT not in str(caught.value)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.attacks.conftest import Refuses
-from tests.attacks.forge import NS, OWN_VALUE, REQUEST_ID, WSU_ID, Channel, Message, World, element
-from tests.unit.messages import SIGNED
+from tests.attacks.forge import (
+    NS,
+    OWN_VALUE,
+    REQUEST_ID,
+    THEIRS,
+    WSU_ID,
+    Channel,
+    Message,
+    World,
+    element,
+    exchange,
+)
+from tests.unit.messages import SIGNED, message
 from zeep_secureconv import TokenFault
 from zeep_secureconv.conversation.faults import fault_error
 from zeep_secureconv.errors import UnsecuredFault
-from zeep_secureconv.policy.model import Parts
-from zeep_secureconv.soap.addressing import address_request
+from zeep_secureconv.policy.model import Direction, Parts
+from zeep_secureconv.soap.envelope import serialize
+from zeep_secureconv.wss.protect import protect
 from zeep_secureconv.wss.seen import SeenSignatures
 
 BAD_CONTEXT = (
@@ -68,9 +81,16 @@ def test_a_relates_to_is_text_and_nothing_else(world: World, refuses: Refuses, t
     message = answers.genuine(relates_to="urn:uuid:another")
     relates_to = message.find("soap:Header/wsa:RelatesTo")
     changed = element(f"<wsa:RelatesTo>{text}</wsa:RelatesTo>")
-    relates_to.getparent().replace(relates_to, changed)  # type: ignore[union-attr]
+    exchange(relates_to, changed)
     with refuses("addressing"):
         answers.read(message)
+
+
+def _reflected(answers: Channel) -> Message:
+    """A request of ours, with a RelatesTo that the attacker added."""
+    message = answers.but(name="request", sender=answers.reader).genuine()
+    message.header.append(element(f"<wsa:RelatesTo>{REQUEST_ID}</wsa:RelatesTo>"))
+    return message
 
 
 def test_our_own_request_is_no_answer(world: World, refuses: Refuses) -> None:
@@ -78,52 +98,33 @@ def test_our_own_request_is_no_answer(world: World, refuses: Refuses) -> None:
     answers = world.channel("reply", signed=Parts(body=True))
     answers.read(answers.genuine())
     ours = _reflected(answers)
-    protected = ours.request
-    value = _value(ours.message)
+    value = base64.b64decode(ours.find(".//ds:SignatureValue").text or "")
     with refuses("reflection"):
-        _answer(answers, ours.message, replace(protected, signature_values=(OWN_VALUE, value)))
+        answers.answer(ours, request=replace(answers.request, signature_values=(OWN_VALUE, value)))
 
 
-def test_an_earlier_request_of_ours_is_no_answer(world: World, refuses: Refuses) -> None:
+def test_a_request_that_was_not_remembered_is_no_answer_either(world: World, refuses: Refuses) -> None:
     """Addressing that is signed cannot be given a RelatesTo, so that no request ever passes for an answer."""
     answers = world.channel("reply")
     answers.read(answers.genuine())
     with refuses("signed-parts"):
-        answers.read(_reflected(answers).message)
+        answers.read(_reflected(answers))
 
 
-class _Reflected:
-    """A request of ours, with a RelatesTo that the attacker added."""
-
-    def __init__(self, answers: Channel) -> None:
-        ours = answers.but(name="request", sender=answers.reader)
-        self.message = ours.genuine()
-        self.message.header.append(element(f"<wsa:RelatesTo>{REQUEST_ID}</wsa:RelatesTo>"))
-        self.request = answers.request
-
-
-def _reflected(answers: Channel) -> _Reflected:
-    return _Reflected(answers)
-
-
-def _value(message: Message) -> bytes:
-    import base64
-
-    return base64.b64decode(message.find(".//ds:SignatureValue").text or "")
-
-
-def _answer(answers: Channel, message: Message, request: object) -> None:
-    from zeep_secureconv.soap.envelope import Soap, parse
-    from zeep_secureconv.wss.reply import read_reply
-
-    read_reply(
-        Soap.of(parse(message.bytes, answers.environment.limits)),
-        answers.policy,
-        answers.reader,
-        answers.environment,
-        request=request,  # type: ignore[arg-type]
-        seen=None,
-    )
+def test_what_we_sign_is_remembered(world: World, refuses: Refuses) -> None:
+    """An earlier request of ours comes back, where nothing in its addressing is signed."""
+    answers, seen = world.channel("reply", signed=Parts(body=True)), SeenSignatures()
+    soap = message("<e:echo xmlns:e='urn:test'/>")
+    environment = answers.environment
+    protect(soap, answers.policy, answers.reader, environment, direction=Direction.REQUEST, seen=seen)
+    ours = Message(serialize(soap.envelope))
+    ours.header.append(element(f"<wsa:RelatesTo>{REQUEST_ID}</wsa:RelatesTo>"))
+    answers.read(ours)
+    with refuses("replay"):
+        answers.read(ours, seen=seen)
+    world.time.forward(timedelta(minutes=7, seconds=59))
+    with refuses("replay"):
+        answers.read(ours, seen=seen)
 
 
 # ------------------------------------------------------------------------------------------------ faults
@@ -176,7 +177,9 @@ def test_a_fault_that_is_signed_in_part_proves_nothing(answers: Channel, signed:
 def test_the_body_of_a_timestamp_signed_fault_can_be_exchanged_and_proves_nothing(answers: Channel) -> None:
     """A declared fault of the application with BadContextToken put into its Body is still not proof."""
     weak = answers.but(policy=replace(answers.policy, signed=Parts(), encrypted=Parts()))
-    message = weak.genuine("<soap:Fault><faultcode>soap:Server</faultcode><faultstring>E42</faultstring></soap:Fault>")
+    message = weak.genuine(
+        "<soap:Fault><faultcode>soap:Server</faultcode><faultstring>E42</faultstring></soap:Fault>"
+    )
     assert isinstance(_error(answers, message), UnsecuredFault)
     message.body[:] = [element(BAD_CONTEXT)]
     error = _error(answers, message)
@@ -193,8 +196,6 @@ def test_a_signed_fault_for_another_request_proves_nothing(answers: Channel) -> 
 
 def test_a_fault_under_another_context_is_refused(world: World, refuses: Refuses) -> None:
     """A security header that does not verify is worse than none."""
-    from tests.attacks.forge import THEIRS
-
     answers = world.channel("reply")
     answers.answer(answers.genuine(BAD_CONTEXT))
     foreign = answers.but(sender=replace(answers.sender, context=THEIRS))
@@ -258,8 +259,12 @@ def test_a_fault_does_not_bring_company(answers: Channel, refuses: Refuses, firs
         answers.answer(message)
 
 
-@pytest.mark.parametrize("header", ["<wsse:Security/>", '<wsse:Security soap:mustUnderstand="1"><wsu:Timestamp/></wsse:Security>'])
-def test_a_security_header_without_a_signature_makes_no_fault_a_proven_one(answers: Channel, header: str) -> None:
+@pytest.mark.parametrize(
+    "header", ["<wsse:Security/>", '<wsse:Security soap:mustUnderstand="1"><wsu:Timestamp/></wsse:Security>']
+)
+def test_a_security_header_without_a_signature_makes_no_fault_a_proven_one(
+    answers: Channel, header: str
+) -> None:
     """An empty header, or one with tokens alone, leaves a fault what it is: unsecured."""
     message = Message(_clear_fault())
     message.header.append(element(header))

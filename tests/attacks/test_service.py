@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import base64
+import io
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from tests.attacks.embedded import Caller, Service, endpoint_policy, outward
-from tests.attacks.forge import NS, WSU_ID, Message, World, element
+from tests.attacks.forge import NS, WSU_ID, Message, World, element, sign_as, twin
 from tests.loopback import Request, call_wsgi
+from tests.unit.parties import SERVER, identity, trust
 from zeep_secureconv import Limits
-from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.conversation.context import SecurityContext
+from zeep_secureconv.conversation.initiator import Exchange
 from zeep_secureconv.errors import PolicyError
 from zeep_secureconv.names import WSC_200512, WST_200512
-from zeep_secureconv.policy.model import HeaderPart, Parts
+from zeep_secureconv.policy.model import HeaderPart, Parts, Policy
 from zeep_secureconv.service.contract import NAMESPACE
+from zeep_secureconv.service.middleware import SecureConversationMiddleware
+from zeep_secureconv.soap.envelope import serialize
 
 REFUSED = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd}InvalidSecurity"
 BAD_CONTEXT = f"{{{WSC_200512}}}BadContextToken"
@@ -77,7 +82,10 @@ FAILURES: dict[str, tuple[str, Callable[[Message], object]]] = {
     "padding": ("decryption", lambda m: _flip(m, -17)),
     "length": ("decryption", lambda m: _set(m, "soap:Body//xenc:CipherValue", "AAAA")),
     "algorithm": ("algorithm", lambda m: m.find(".//ds:SignatureMethod").set("Algorithm", "urn:x")),
-    "duplicate id": ("duplicate-id", lambda m: m.header.append(element(f'<x wsu:Id="{m.body.get(WSU_ID)}"/>'))),
+    "duplicate id": (
+        "duplicate-id",
+        lambda m: m.header.append(element(f'<x wsu:Id="{m.body.get(WSU_ID)}"/>')),
+    ),
     "body in the clear": (
         "signed-parts",
         lambda m: m.body.set(WSU_ID, "other"),
@@ -89,7 +97,10 @@ FAILURES: dict[str, tuple[str, Callable[[Message], object]]] = {
     "addressing": ("addressing", lambda m: m.header.append(element("<wsa:To>x</wsa:To>"))),
     "derived key": ("derived-key", lambda m: _set(m, ".//wsc:Length", "99999")),
     "reference": ("reference", lambda m: m.reference_to(m.body).set("URI", "http://evil")),
-    "transform": ("transform", lambda m: m.find(".//ds:Reference[1]//ds:Transform").set("Algorithm", "urn:x")),
+    "transform": (
+        "transform",
+        lambda m: m.find(".//ds:Reference[1]//ds:Transform").set("Algorithm", "urn:x"),
+    ),
 }
 
 
@@ -144,8 +155,6 @@ def test_bad_context_token_is_for_contexts_alone(alice: Caller, held: SecurityCo
 
 def test_the_answer_to_a_refused_bootstrap_is_the_same(alice: Caller, mallory: Caller) -> None:
     """A stranger, a client whose ciphertext does not open, and garbage learn the same about the trust service."""
-    from tests.unit.parties import SERVER
-
     service = alice.service
     alice.bootstrap()
     garbled = Message(_bytes(alice.ask()))
@@ -153,15 +162,17 @@ def test_the_answer_to_a_refused_bootstrap_is_the_same(alice: Caller, mallory: C
     stranger = Caller(service)
     stranger.ring = replace(stranger.ring, signing=SERVER.but(issuer=None, name="stranger").identity())
     unwrapped = Message(_bytes(mallory.ask()))
-    _set(unwrapped, ".//xenc:EncryptedKey/xenc:CipherData/xenc:CipherValue", base64.b64encode(bytes(256)).decode())
+    _set(
+        unwrapped,
+        ".//xenc:EncryptedKey/xenc:CipherData/xenc:CipherValue",
+        base64.b64encode(bytes(256)).decode(),
+    )
     answers = {outward(service.post(m)) for m in (garbled, unwrapped, Message(_bytes(stranger.ask())))}
     assert answers == {outward(service.post(b"no XML"))}
 
 
-def _bytes(exchange: object) -> bytes:
-    from zeep_secureconv.soap.envelope import serialize
-
-    return serialize(exchange.soap.envelope)  # type: ignore[attr-defined]
+def _bytes(exchange: Exchange) -> bytes:
+    return serialize(exchange.soap.envelope)
 
 
 def test_one_captured_message_answers_one_question(
@@ -199,7 +210,9 @@ def test_the_body_is_that_of_the_action(
 def test_the_weaker_policy_of_another_operation_is_not_borrowed(world: World) -> None:
     """Where one operation is signed only, its policy does not let another one's message through in the clear."""
     policy = endpoint_policy()
-    weak = replace(policy.operations["echo"], request=replace(policy.operations["echo"].request, encrypted=Parts()))
+    weak = replace(
+        policy.operations["echo"], request=replace(policy.operations["echo"].request, encrypted=Parts())
+    )
     service = Service(world, replace(policy, operations={**policy.operations, "echo": weak}))
     alice = Caller(service)
     held = alice.bootstrap()
@@ -315,7 +328,9 @@ def test_a_context_is_for_the_endpoint_it_was_issued_for(alice: Caller, held: Se
     assert alice.service.fault(alice.message(elsewhere)).code == BAD_CONTEXT
 
 
-def test_a_context_is_for_the_policy_it_was_issued_under(world: World, alice: Caller, held: SecurityContext) -> None:
+def test_a_context_is_for_the_policy_it_was_issued_under(
+    world: World, alice: Caller, held: SecurityContext
+) -> None:
     """A store that two policies share does not lend one's contexts to the other."""
     store = alice.service.middleware._store
     other = Service(world, endpoint_policy("asym-dk-basic192"), store=store)
@@ -382,7 +397,7 @@ def test_the_old_key_ends_with_a_renewal(alice: Caller, held: SecurityContext) -
     assert alice.service.fault(alice.message(held)).code == REFUSED
 
 
-def test_a_cancel_ends_every_key_of_a_context(world: World, alice: Caller, held: SecurityContext) -> None:
+def test_a_cancel_ends_every_key_of_a_context(alice: Caller, held: SecurityContext) -> None:
     """Keys of earlier renewals live on for messages on their way, but not beyond a cancel."""
     service = alice.service
     first = _renewed(alice, held)
@@ -428,7 +443,9 @@ def test_a_full_store_forgets_nobody(world: World) -> None:
 # ------------------------------------------------------------------------------------------ a second time
 
 
-def test_a_request_is_carried_out_once(alice: Caller, held: SecurityContext, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_is_carried_out_once(
+    alice: Caller, held: SecurityContext, caplog: pytest.LogCaptureFixture
+) -> None:
     """A replayed request does not reach the application."""
     service = alice.service
     message = alice.message(held)
@@ -439,7 +456,9 @@ def test_a_request_is_carried_out_once(alice: Caller, held: SecurityContext, cap
     assert service.application.calls == calls
 
 
-def test_a_replayed_bootstrap_gives_no_second_context(alice: Caller, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_replayed_bootstrap_gives_no_second_context(
+    alice: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
     """A captured request for a context does not make the service hold another one for the same client."""
     message = _bytes(alice.ask())
     assert alice.service.post(message).status == 200
@@ -485,8 +504,8 @@ def test_an_answer_is_no_request_under_a_policy_without_operations(
 
 
 @pytest.mark.parametrize("method", ["post", "Post", "PUT", "PATCH", "DELETE", "FOO", "POST "])
-def test_only_reading_goes_past_the_middleware(alice: Caller, held: SecurityContext, method: str) -> None:
-    """Frameworks fold the case of methods or treat PUT like POST; none but GET, HEAD and OPTIONS reach them unsecured."""
+def test_only_reading_goes_past_the_middleware(alice: Caller, method: str) -> None:
+    """Frameworks fold the case of methods, or treat PUT like POST: only what reads reaches them unsecured."""
     reached: list[str] = []
 
     def application(environ: dict[str, object], start_response: Callable[..., object]) -> list[bytes]:
@@ -494,9 +513,7 @@ def test_only_reading_goes_past_the_middleware(alice: Caller, held: SecurityCont
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b""]
 
-    middleware = SecureConversationMiddleware(
-        application, policy=alice.service.policy, **_parties()
-    )
+    middleware = SecureConversationMiddleware(application, policy=alice.service.policy, **_parties())
     clear = b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body/></s:Envelope>'
     call_wsgi(middleware, Request("GET", "/peer", {}, b""))
     assert reached == ["GET"]
@@ -508,9 +525,9 @@ def test_a_get_brings_no_message(alice: Caller) -> None:
     """A message in the body of a GET, or one that asks to be taken for a POST, does not reach the application."""
     seen: list[tuple[bytes, list[str]]] = []
 
-    def application(environ: dict[str, object], start_response: Callable[..., object]) -> list[bytes]:
+    def application(environ: dict[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         overrides = [name for name in environ if "OVERRIDE" in name]
-        seen.append((environ["wsgi.input"].read(), overrides))  # type: ignore[attr-defined]
+        seen.append((environ["wsgi.input"].read(), overrides))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b""]
 
@@ -520,17 +537,13 @@ def test_a_get_brings_no_message(alice: Caller) -> None:
     assert seen == [(b"", [])]
 
 
-def _parties() -> dict[str, object]:
-    from tests.unit.parties import identity, trust
-
+def _parties() -> dict[str, Any]:
     return {"identity": identity("server"), "trust": trust()}
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "1e9", "99999999999999999999", "0x10", " "])
 def test_a_strange_content_length_is_no_crash(alice: Caller, length: str) -> None:
     """Whatever a server passes on in CONTENT_LENGTH, the answer is that to every refused message."""
-    import io
-
     started: list[str] = []
     environ = {
         "REQUEST_METHOD": "POST",
@@ -564,31 +577,23 @@ def test_another_version_of_soap_is_refused(alice: Caller, held: SecurityContext
 
 def test_a_policy_that_secures_nothing_is_not_served(world: World) -> None:
     """An operation without security beside secured ones would be an open door."""
-    from zeep_secureconv.policy.model import Policy
-
     policy = endpoint_policy()
     Service(world, policy)
-    for field in ("request", "response"):
-        open_ = replace(policy.operations["echo"], **{field: Policy()})
+    for cleared in ({"request": Policy()}, {"response": Policy()}):
+        open_ = replace(policy.operations["echo"], **cleared)  # type: ignore[arg-type]
         with pytest.raises(PolicyError):
             Service(world, replace(policy, operations={**policy.operations, "echo": open_}))
 
 
-def test_a_second_signature_by_another_client_changes_nothing(
-    alice: Caller, mallory: Caller, held: SecurityContext
-) -> None:
+def test_a_second_signature_by_another_client_changes_nothing(alice: Caller, held: SecurityContext) -> None:
     """The principal is that of the context, whoever else signs the message."""
     service = alice.service
-    from tests.attacks.test_signatures import _sign_as
-    from tests.attacks.forge import twin
-    from tests.unit.parties import identity
-
     whoami = f'<p:whoami xmlns:p="{NAMESPACE}"/>'
     operation = service.policy.operations["whoami"]
     message, request = alice._protected(whoami, f"{NAMESPACE}:whoami", operation.request, held)
     second = twin(message.signature)
     second.set("Id", "second")
-    _sign_as(message, identity("client2"), second)
+    sign_as(message, identity("client2"), second)
     reply = alice.read(service.post(message), request, operation.response)
     assert reply.soap.payload is not None
     assert "client2" not in (reply.soap.payload[0].text or "")

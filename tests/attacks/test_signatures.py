@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -22,16 +23,20 @@ from tests.attacks.forge import (
     Message,
     World,
     element,
+    exchange,
     hmac_of,
     rsa,
+    sign_as,
     twin,
 )
-from tests.unit.parties import identity, trust
+from tests.unit.parties import SERVER, identity
 from zeep_secureconv import Identity
 from zeep_secureconv.names import DS, DSIG_MORE, EXC_C14N
 from zeep_secureconv.policy.model import DerivedKeys, Parts
 from zeep_secureconv.policy.suites import HMAC_SHA1, RSA_SHA1
 from zeep_secureconv.wss import signature
+from zeep_secureconv.wss.c14n import canonicalize
+from zeep_secureconv.wss.keys import ContextKey
 
 Tamper = Callable[[Message], None]
 
@@ -40,7 +45,7 @@ Tamper = Callable[[Message], None]
 
 
 @pytest.mark.parametrize("other", [THEIRS, EARLIER], ids=["another context", "another instance"])
-def test_a_reply_under_another_context_is_refused(world: World, refuses: Refuses, other: object) -> None:
+def test_a_reply_under_another_context_is_refused(world: World, refuses: Refuses, other: ContextKey) -> None:
     """Only the context and instance that the request used can answer it, also when the key is a real one."""
     channel = world.channel("reply")
     channel.read(channel.genuine())
@@ -75,11 +80,11 @@ def test_two_contexts_in_one_message_are_refused(world: World, refuses: Refuses)
     victims_key = captured.all(".//wsc:DerivedKeyToken")[0]
     victims_token = captured.find(".//wsc:SecurityContextToken")
     victims_token.set(WSU_ID, "victim")
-    victims_key.find(".//wsse:Reference", NS).set("URI", "#victim")  # type: ignore[union-attr]
+    captured.all(".//wsc:DerivedKeyToken//wsse:Reference")[0].set("URI", "#victim")
     message.security.insert(1, victims_token)
     message.security.insert(2, victims_key)
     theirs, own = captured.find("soap:Body/xenc:EncryptedData"), message.find("soap:Body/xenc:EncryptedData")
-    own.getparent().replace(own, theirs)  # type: ignore[union-attr]
+    exchange(own, theirs)
     message.find(".//xenc:DataReference").set("URI", "#" + theirs.get("Id", ""))
     message.digest_again(message.body)
     message.sign_again(hmac_of(message, THEIRS))
@@ -102,8 +107,6 @@ def test_a_stranger_with_a_certificate_of_its_own_is_refused(
 @pytest.fixture
 def stranger() -> Identity:
     """A self-signed certificate that calls itself the server."""
-    from tests.unit.parties import SERVER
-
     return SERVER.but(issuer=None, key=None, name="stranger").identity()
 
 
@@ -121,7 +124,7 @@ def test_a_signature_by_a_certificate_does_not_replace_the_context(world: World,
     channel = world.channel("reply", encrypted=Parts())
     channel.read(channel.genuine())
     message = channel.genuine()
-    _sign_as(message, identity("server"))
+    sign_as(message, identity("server"))
     with refuses("signature-missing"):
         channel.read(message)
 
@@ -133,7 +136,7 @@ def test_a_second_signature_leaves_open_who_sent_the_message(world: World, refus
     message = channel.genuine()
     twin(message.signature).set("Id", "second")
     second = message.all(".//ds:Signature")[1]
-    _sign_as(message, identity("client2"), second)
+    sign_as(message, identity("client2"), second)
     with refuses("signature-missing"):
         channel.read(message)
 
@@ -150,8 +153,6 @@ def test_a_second_signature_by_the_context_is_one_too_many(world: World, refuses
     del info[2:-1]
     value = second.find("ds:SignatureValue", NS)
     assert value is not None
-    from zeep_secureconv.wss.c14n import canonicalize
-
     value.text = base64.b64encode(hmac_of(message, MINE)(canonicalize(info))).decode()
     with refuses("signature-missing"):
         channel.read(message)
@@ -181,31 +182,6 @@ def test_a_removed_header_is_missed(channel: Channel, refuses: Refuses) -> None:
         channel.read(message.drop(message.header))
 
 
-def _sign_as(message: Message, signer: Identity, element_: etree._Element | None = None) -> None:
-    """Replace the key and value of a signature by those of a certificate."""
-    from zeep_secureconv.wss.c14n import canonicalize
-
-    target = message.signature if element_ is None else element_
-    name = "BST-evil"
-    der = base64.b64encode(signer.certificate.public_bytes(Encoding.DER)).decode()
-    token = element(
-        f'<wsse:BinarySecurityToken wsu:Id="{name}" ValueType="http://docs.oasis-open.org/wss/2004/01/'
-        f'oasis-200401-wss-x509-token-profile-1.0#X509v3">{der}</wsse:BinarySecurityToken>'
-    )
-    message.security.insert(0, token)
-    key_info = target.find("ds:KeyInfo", NS)
-    assert key_info is not None
-    key_info[:] = [
-        element(
-            f'<wsse:SecurityTokenReference><wsse:Reference URI="#{name}"/></wsse:SecurityTokenReference>'
-        )
-    ]
-    info, value = target.find("ds:SignedInfo", NS), target.find("ds:SignatureValue", NS)
-    assert info is not None and value is not None
-    info.find("ds:SignatureMethod", NS).set("Algorithm", RSA_SHA1)  # type: ignore[union-attr]
-    value.text = base64.b64encode(signer.sign(canonicalize(info), RSA_SHA1)).decode()
-
-
 # ------------------------------------------------------------------------------------ foreign algorithms
 
 
@@ -227,7 +203,7 @@ def _output_length(bits: int) -> Tamper:
 
 def _digest_method(algorithm: str) -> Tamper:
     def tamper(message: Message) -> None:
-        message.reference_to(message.body).find("ds:DigestMethod", NS).set("Algorithm", algorithm)  # type: ignore[union-attr]
+        message.reference_to(message.body)[1].set("Algorithm", algorithm)
 
     return tamper
 
@@ -285,7 +261,7 @@ def test_a_public_key_is_no_hmac_key(world: World, refuses: Refuses) -> None:
     ):
         message = channel.genuine(EVIL)
         _method(HMAC_SHA1)(message)
-        message.sign_again(lambda data, key=key: signature.mac(HMAC_SHA1, key, data))
+        message.sign_again(partial(signature.mac, HMAC_SHA1, key))
         with refuses("algorithm"):
             channel.read(message)
 
@@ -331,9 +307,7 @@ def _empty_transforms(message: Message) -> None:
     message.reference_to(message.body)[0][:] = []
 
 
-_XPATH = (
-    '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116"><ds:XPath>1=0</ds:XPath></ds:Transform>'
-)
+_XPATH = '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116"><ds:XPath>1=0</ds:XPath></ds:Transform>'
 _XSLT = (
     '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116"><x:stylesheet '
     'xmlns:x="http://www.w3.org/1999/XSL/Transform" version="1.0"/></ds:Transform>'
@@ -378,10 +352,6 @@ def test_only_exclusive_canonicalization_is_a_transform(
     tamper(message)
     with refuses("transform"):
         channel.read(channel.sign(message))
-
-
-def _of_signed_info(change: Tamper) -> Tamper:
-    return change
 
 
 def _canonicalization(algorithm: str) -> Tamper:
@@ -574,8 +544,8 @@ def test_a_changed_part_is_noticed(open_channel: Channel, refuses: Refuses, path
     """A signed part with another content has another digest."""
     open_channel.read(open_channel.genuine())
     message = open_channel.genuine()
-    (part,) = message.envelope.xpath(path, namespaces={**NS, "e": "urn:test"})  # type: ignore[misc]
-    part.set("changed", "1")  # type: ignore[union-attr]
+    (part,) = message.envelope.xpath(path, namespaces={**NS, "e": "urn:test"})
+    part.set("changed", "1")
     with refuses("digest"):
         open_channel.read(message)
 
@@ -584,7 +554,7 @@ def test_a_changed_part_is_noticed(open_channel: Channel, refuses: Refuses, path
 
 
 def _signing_token(message: Message) -> etree._Element:
-    (uri,) = message.signature.xpath("ds:KeyInfo//wsse:Reference/@URI", namespaces=NS)  # type: ignore[misc]
+    (uri,) = message.signature.xpath("ds:KeyInfo//wsse:Reference/@URI", namespaces=NS)
     return message.find(f".//*[@wsu:Id='{str(uri)[1:]}']")
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import random
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
 
 from tests.attacks.conftest import Refuses
 from tests.attacks.forge import MINE, NS, WSU_ID, Channel, World, element, twin
-from tests.unit.parties import identity
-from zeep_secureconv import Limits
+from tests.unit.parties import NOW, identity, trust
+from zeep_secureconv import Identity, Limits, SecureConversationError, VerificationError
+from zeep_secureconv.names import X509_V3
 from zeep_secureconv.policy.model import Include
+from zeep_secureconv.wss import certificates
+from zeep_secureconv.wss.tokens import read_certificate
+
+_REFERENCE = '<wsse:Reference URI="#x"/>'
 
 
 @pytest.mark.parametrize("path", [".//ds:Signature/ds:KeyInfo", ".//xenc:EncryptedData/ds:KeyInfo"])
@@ -27,8 +36,7 @@ from zeep_secureconv.policy.model import Include
         "<wsse:SecurityTokenReference><wsse:KeyIdentifier>*</wsse:KeyIdentifier></wsse:SecurityTokenReference>",
         "<wsse:SecurityTokenReference><ds:X509Data/></wsse:SecurityTokenReference>",
         "<wsse:SecurityTokenReference><ds:KeyName>k</ds:KeyName></wsse:SecurityTokenReference>",
-        '<wsse:SecurityTokenReference><wsse:Reference URI="#x"/><wsse:Reference URI="#y"/>'
-        "</wsse:SecurityTokenReference>",
+        f"<wsse:SecurityTokenReference>{2 * _REFERENCE}</wsse:SecurityTokenReference>",
         "<wsse:SecurityTokenReference/><wsse:SecurityTokenReference/>",
     ],
     ids=[
@@ -155,10 +163,68 @@ def test_a_certificate_that_cannot_be_read_is_refused(world: World, refuses: Ref
         channel.read(message)
 
 
+def test_a_damaged_certificate_is_refused_or_read(world: World) -> None:
+    """Certificates with octets changed at random end in an error of ours, and what is read can be looked at."""
+    channel = world.channel("rst")
+    channel.read(channel.genuine())
+    chance, der = random.Random(20261121), _der(identity("client"))
+    refused = read = 0
+    for number in range(1_500):
+        data = bytearray(der)
+        for _ in range(chance.choice((1, 1, 2, 4))):
+            data[chance.randrange(len(data))] = chance.choice((chance.randrange(256), 0, 0x30, 0x80, 0xFF))
+        text = base64.b64encode(data).decode()
+        try:
+            certificate = read_certificate(element(_BINARY.format(text)))
+        except VerificationError as error:
+            assert error.check == "token"
+            refused += 1
+        else:
+            read += 1
+            certificates.may_sign(certificate)
+            certificates.may_encrypt(certificate)
+            certificates.subject_key_identifier(certificate)
+            certificates.is_issued_as(certificate, certificates.issuer_name(certificate), "1")
+            certificates.Trust.of([certificate])
+            with contextlib.suppress(VerificationError):
+                trust().check(certificate, role="client", now=NOW)
+        if number % 15 == 0:
+            message = channel.genuine()
+            message.find(".//wsse:BinarySecurityToken").text = text
+            with contextlib.suppress(SecureConversationError):
+                channel.read(message)
+    assert refused > 300
+    assert read > 100
+
+
+_BINARY = f'<wsse:BinarySecurityToken ValueType="{X509_V3}">{{}}</wsse:BinarySecurityToken>'
+_OID = "0603551d"
+_STRANGE = {
+    "version 2": ("a003020102", "a003020101"),
+    "version 10": ("a003020102", "a003020109"),
+    "KeyUsage twice": (f"{_OID}0e", f"{_OID}0f"),
+    "BasicConstraints twice": (f"{_OID}23", f"{_OID}13"),
+    "another thing as names": (f"{_OID}0e", f"{_OID}11"),
+    "another thing as constraints": (f"{_OID}0e", f"{_OID}1e"),
+}
+
+
+@pytest.mark.parametrize("strange", _STRANGE)
+def test_a_strange_certificate_is_no_crash(world: World, refuses: Refuses, strange: str) -> None:
+    """Anybody can send a certificate whose extensions fail only when they are looked at."""
+    channel = world.channel("rst")
+    channel.read(channel.genuine())
+    message = channel.genuine()
+    old, new = map(bytes.fromhex, _STRANGE[strange])
+    der = _der(identity("client"))
+    assert old in der
+    message.find(".//wsse:BinarySecurityToken").text = base64.b64encode(der.replace(old, new)).decode()
+    with refuses("token"):
+        channel.read(message)
+
+
 @pytest.mark.parametrize("attribute", ["ValueType", "EncodingType"])
-def test_a_binary_token_says_that_it_is_a_certificate(
-    world: World, refuses: Refuses, attribute: str
-) -> None:
+def test_a_binary_token_says_that_it_is_a_certificate(world: World, refuses: Refuses, attribute: str) -> None:
     """A token of another type, such as a path or a Kerberos ticket, is not read as a certificate."""
     channel = world.channel("rst")
     channel.read(channel.genuine())
@@ -192,7 +258,15 @@ def test_an_unknown_certificate_by_reference_is_refused(world: World, refuses: R
         ("<xenc:EncryptedKey/>", 31),
         ("<anything/>", 2001),
     ],
-    ids=["signatures", "confirmations", "derived keys", "contexts", "certificates", "encrypted keys", "elements"],
+    ids=[
+        "signatures",
+        "confirmations",
+        "derived keys",
+        "contexts",
+        "certificates",
+        "encrypted keys",
+        "elements",
+    ],
 )
 def test_a_header_is_bounded(channel: Channel, refuses: Refuses, text: str, count: int) -> None:
     """Tokens, keys and signatures are counted before the first of them is read."""
@@ -247,7 +321,9 @@ def test_two_security_headers_are_refused(channel: Channel, refuses: Refuses) ->
 def test_a_security_header_for_another_actor_is_not_ours(channel: Channel, refuses: Refuses) -> None:
     """Nothing in a header that is meant for somebody else secures a message for us, nor does it get in the way."""
     honest = channel.genuine()
-    honest.header.insert(0, element('<wsse:Security soap:actor="urn:somebody"><ds:Signature/></wsse:Security>'))
+    honest.header.insert(
+        0, element('<wsse:Security soap:actor="urn:somebody"><ds:Signature/></wsse:Security>')
+    )
     channel.read(honest)
     message = channel.genuine()
     message.security.set(f"{{{NS['soap']}}}actor", "urn:somebody")
@@ -266,13 +342,11 @@ def test_a_second_header_with_an_actor_does_not_bring_tokens(world: World, refus
         channel.read(message)
 
 
-def _der(holder: object) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return holder.certificate.public_bytes(Encoding.DER)  # type: ignore[attr-defined, no-any-return]
+def _der(holder: Identity) -> bytes:
+    return holder.certificate.public_bytes(Encoding.DER)
 
 
-def _binary_token(der: str) -> object:
+def _binary_token(der: str) -> etree._Element:
     return element(
         '<wsse:BinarySecurityToken wsu:Id="BST-evil" ValueType="http://docs.oasis-open.org/wss/2004/01/'
         f'oasis-200401-wss-x509-token-profile-1.0#X509v3">{der}</wsse:BinarySecurityToken>'

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from tests.attacks.conftest import Refuses
 from tests.attacks.forge import EVIL, WSU_ID, Channel, Message, World, element, move, twin
+from zeep_secureconv import Policy
 from zeep_secureconv.policy.model import HeaderPart, Parts
 
 Hide = Callable[[Message], None]
@@ -201,16 +203,12 @@ def test_a_signature_over_the_timestamp_alone_proves_no_body(channel: Channel, r
         channel.read(honest.genuine())
 
 
-def _timestamp_only(channel: Channel) -> object:
-    from dataclasses import replace
-
+def _timestamp_only(channel: Channel) -> Policy:
     return replace(channel.policy, signed=Parts(), encrypted=Parts())
 
 
 def test_an_unsigned_body_is_refused(channel: Channel, refuses: Refuses) -> None:
     """Addressing and Timestamp signed by the real key, the Body encrypted under it: the Body itself is not signed."""
-    from dataclasses import replace
-
     headers = (HeaderPart(namespace="http://www.w3.org/2005/08/addressing"),)
     honest = channel.but(policy=replace(channel.policy, signed=Parts(headers=headers)))
     honest.read(honest.genuine())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zeep.exceptions
@@ -100,6 +104,62 @@ def test_circumstances_are_filled_in_on_the_way_up() -> None:
     assert error.endpoint == "https://example.org/"
     assert error.context == "urn:uuid:1"
     assert error.at(context="urn:uuid:2").context == "urn:uuid:1"
+
+
+_FULL = [
+    errors.PolicyError("No.", assertion="{urn:x}Odd", position="line 14", hint="Change it.", doing="calling"),
+    errors.VerificationError("signature", "No.", endpoint="https://example.org/", context="urn:uuid:1"),
+    errors.LimitExceeded("depth", "No."),
+    errors.TransportError("No.", status_code=502),
+    errors.TokenFault("Gone.", code="{urn:x}Lost", verified=True, actor="urn:a", subcodes=["a"]),
+    errors.UnsecuredFault(
+        "Gone.", detail=etree.fromstring("<detail xmlns:p='urn:p'><p:a>p:b</p:a></detail>")
+    ),
+]
+
+
+@pytest.mark.parametrize("error", [*_EXAMPLES, *_FULL], ids=_name)
+@pytest.mark.parametrize(
+    "again",
+    [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy],
+    ids=["pickle", "copy", "deepcopy"],
+)
+def test_it_survives_pickle_and_copy(
+    error: errors.SecureConversationError,
+    again: Callable[[errors.SecureConversationError], errors.SecureConversationError],
+) -> None:
+    """Errors cross processes whole: class, text and every attribute."""
+    other = again(error)
+    assert type(other) is type(error)
+    assert (str(other), other.args) == (str(error), error.args)
+    mine, theirs = dict(vars(error)), dict(vars(other))
+    detail, copied = mine.pop("detail", None), theirs.pop("detail", None)
+    assert theirs == mine
+    if detail is not None:
+        assert etree.tostring(copied, method="c14n") == etree.tostring(detail, method="c14n")
+
+
+def test_every_check_has_a_hint_of_its_own() -> None:
+    """The documented checks are those that have a hint; a given hint wins; a limit's says to raise it."""
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    checks = set(re.findall(r"^\| `([\w-]+)` \|", page.partition("## The checks")[2], flags=re.MULTILINE))
+    assert len(checks) > 40
+    assert checks - set(errors._HINTS) == set()
+    assert errors.VerificationError("timestamp", "Old.").hint != errors.VerificationError("dtd", "No.").hint
+    assert errors.VerificationError("timestamp", "Old.", hint="Wait.").hint == "Wait."
+    assert "Limits" in str(errors.LimitExceeded("derived-key", "Long.").hint)
+    assert "Limits" not in str(errors.VerificationError("derived-key", "Odd.").hint)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [errors.PolicyError("No."), errors.UnsecuredFault("No."), errors.TokenFault("No.")],
+    ids=_name,
+)
+def test_what_a_peer_causes_has_a_hint(error: errors.SecureConversationError) -> None:
+    """Where the place that raises knows no better, the class says what to do."""
+    assert error.hint
+    assert "Hint: " in str(error)
 
 
 def test_verification_error_is_zeeps_too() -> None:

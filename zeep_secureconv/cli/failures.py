@@ -13,7 +13,7 @@ import click
 import requests.exceptions
 import zeep.exceptions
 
-from ..errors import LimitExceeded, SecureConversationError, TokenFault, UnsecuredFault, VerificationError
+from ..errors import LimitExceeded, SecureConversationError, VerificationError
 
 
 @dataclass(frozen=True)
@@ -93,22 +93,8 @@ def _at(what: str) -> Callable[[requests.exceptions.RequestException], str]:
 
 #: The first row whose class fits is taken, so a class stands before its bases.
 _TABLE: tuple[_Row, ...] = (
-    _Row(
-        UnsecuredFault,
-        _own,
-        "the service sent this fault without the security that proves its origin; its log should confirm it",
-    ),
-    _Row(
-        TokenFault,
-        _own,
-        "check --identity, --peer and --policy against what the service expects; its log tells more",
-    ),
-    _Row(
-        LimitExceeded,
-        _own,
-        "the message is larger than any known stack sends; check the address of the service",
-    ),
-    _Row(VerificationError, _verification, "check --peer and --trust, and --policy if you gave one"),
+    _Row(LimitExceeded, _own, None),
+    _Row(VerificationError, _verification, None),
     _Row(SecureConversationError, _own, "check the options of the call against the policy of the service"),
     _Row(
         zeep.exceptions.Fault, _fault, "the call reached the operation; the fault is the operation's answer"
@@ -172,6 +158,8 @@ _OPTIONS = tuple(
         (r"\bpeer=('[^']*')?", "--peer FILE"),
         (r"\bpolicy=('[^']*')?", "--policy FILE"),
         (r"\bendpoint=('[^']*')?", "--endpoint URL"),
+        (r"; raise the limit in Limits\(\.\.\.\).*", ""),
+        (r", or widen clock_skew=", ""),
         (r"raise the timeout of the transport", "wait longer with --timeout SECONDS"),
         (r"let the session trust .*", "give the CA of the server with --tls-ca FILE"),
     )

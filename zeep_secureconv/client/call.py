@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
@@ -13,10 +13,44 @@ from ..conversation.context import SecurityContext
 from ..errors import ConfigurationError, TransportError, VerificationError
 from ..limits import Limits
 from ..policy.model import OperationPolicy
+from ..soap.envelope import Soap
 from ..wss.keys import Keyring
 from ..wss.protect import Protected
 from .exchange import read_content
-from .partner import Partner
+from .partner import Partner, Way
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a message says: its header blocks, and what is in its Body.
+
+    Between egress and apply the message is without it, so that a client that has SecureConversation in ``plugins=``
+    but not in ``wsse=`` sends nothing in the clear.
+    """
+
+    blocks: list[etree._Element]
+    text: str | None
+    content: list[etree._Element]
+
+    def put_back(self, envelope: etree._Element) -> None:
+        """Put it into *envelope*, in front of what is there."""
+        soap = Soap.of(envelope)
+        if self.blocks:
+            soap.need_header()[0:0] = self.blocks
+        soap.body.text = self.text
+        soap.body[0:0] = self.content
+
+
+def hold_back(envelope: etree._Element) -> Held:
+    """Take header blocks and the content of Body out of a message."""
+    soap = Soap.of(envelope)
+    held = Held(list(soap.header) if soap.header is not None else [], soap.body.text, list(soap.body))
+    for element in (*held.blocks, *held.content):
+        parent = element.getparent()
+        assert parent is not None
+        parent.remove(element)
+    soap.body.text = None
+    return held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +79,8 @@ class Call:
         envelope, headers: what egress was given, by which apply knows the call again.
         from_plugin: whether egress made it, so that ingress will end it.
         sent: set by apply.
+        way: the way its messages go; None leaves it to the partner.
+        held: header blocks and Body content, kept out of the message until apply secures it.
         verified: the envelope that verify let pass.
     """
 
@@ -56,6 +92,8 @@ class Call:
     envelope: etree._Element | None
     headers: dict[str, str] | None
     from_plugin: bool = False
+    way: Way | None = None
+    held: Held | None = field(default=None, repr=False)
     sent: Sent | None = None
     verified: etree._Element | None = None
 
@@ -63,6 +101,12 @@ class Call:
         """Whether these are the arguments of the call that is to be secured next."""
         mine = self.owner is owner and self.sent is None
         return mine and (self.envelope is envelope or self.headers is headers)
+
+    def put_back(self, envelope: etree._Element) -> None:
+        """Put what was held back into the message again, in front of what other plugins added."""
+        if self.held is not None:
+            self.held.put_back(envelope)
+            self.held = None
 
     def finish(self, envelope: etree._Element) -> None:
         """Keep nothing but the reply that was verified, until ingress passes it on."""

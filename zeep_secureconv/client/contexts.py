@@ -15,9 +15,9 @@ from ..errors import SecureConversationError, TransportError, VerificationError
 from ..soap.envelope import Soap
 from ..wss.reply import Reply
 from .events import Event
-from .exchange import Timeout, post
+from .exchange import post
 from .parties import need_everything
-from .partner import Partner, Partners
+from .partner import Partner, Partners, Way
 
 log = logging.getLogger(__name__)
 
@@ -52,26 +52,33 @@ class Contexts:
         clock = self._environment.clock
         return [context for _, context in self._store.items("client") if not context.is_over(clock)]
 
-    def get(self, partner: Partner) -> SecurityContext:
-        """The living context for a partner; one is asked for, once however many threads wait for it."""
+    def get(self, partner: Partner, way: Way | None = None) -> SecurityContext:
+        """The living context for a partner; one is asked for, once however many threads wait for it.
+
+        Args:
+            partner: whom it is for.
+            way: the way to ask; by default the partner's latest.
+        """
         context = self._living(partner)
         if context is not None:
             return context
         with partner.flight:
             context = self._living(partner)
             if context is None:
-                context = self._ask(partner)
+                context = self._ask(partner, way)
                 self._store.add(partner.key, context)
             return context
 
     def issue(self, partner: Partner) -> SecurityContext:
-        """A new context in any case; it takes the place of the old one."""
+        """A new context in any case; it takes the place of the old one, which is cancelled."""
         with partner.flight:
             old = self._store.get(partner.key)
-            new = self._ask(partner)
+            new = self._ask(partner, None)
             if old is None or not self._store.replace(partner.key, old, new):
                 self._store.add(partner.key, new)
-            return new
+        if old is not None:
+            self._give_back(partner, old)
+        return new
 
     def cancel(self, context: SecurityContext | None) -> int:
         """Cancel one context, or all; how many the service confirmed."""
@@ -106,7 +113,7 @@ class Contexts:
             return None
         return context
 
-    def _ask(self, partner: Partner) -> SecurityContext:
+    def _ask(self, partner: Partner, way: Way | None) -> SecurityContext:
         need_everything(partner.keyring, partner.endpoint, self._environment.clock.now())
         doing = "asking for a security context"
         exchange = self._initiator.ask_issue(
@@ -114,7 +121,7 @@ class Contexts:
         )
         try:
             answer = self._initiator.accept_issue(
-                exchange, self._post(exchange, partner, partner.timeout), partner.dialect
+                exchange, self._post(exchange, way or self._partners.way_to(partner)), partner.dialect
             )
         except SecureConversationError as error:
             if isinstance(error, VerificationError):
@@ -138,7 +145,10 @@ class Contexts:
             exchange = self._initiator.ask_cancel(
                 context, partner.conversation, replace(partner.keyring, context=context.key), partner.dialect
             )
-            done = self._initiator.accept_cancel(exchange, self._post(exchange, partner, _CANCEL_TIMEOUT))
+            done = self._initiator.accept_cancel(
+                exchange,
+                self._post(exchange, replace(self._partners.way_to(partner), timeout=_CANCEL_TIMEOUT)),
+            )
         except SecureConversationError as error:
             log.info("The context %s was not cancelled: %s", context.identifier, error.message)
             return False
@@ -146,12 +156,12 @@ class Contexts:
             self.tell("cancelled", partner.endpoint, context, "")
         return done
 
-    def _post(self, exchange: Exchange, partner: Partner, timeout: Timeout) -> Soap:
+    def _post(self, exchange: Exchange, way: Way) -> Soap:
         return post(
-            self._partners.session_for(partner),
+            way.session,
             exchange.endpoint,
             exchange.soap,
             exchange.action,
-            timeout=timeout,
+            timeout=way.timeout,
             limits=self._environment.limits,
         )

@@ -27,11 +27,11 @@ from ..wss.certificates import Trust
 from ..wss.keys import Identity
 from ..wss.protect import protect
 from ..wss.reply import Reply, read_reply
-from .call import CURRENT, Call, Sent, refuse_settings, watch
+from .call import CURRENT, Call, Sent, hold_back, refuse_settings, watch
 from .contexts import Contexts
 from .events import Event
 from .parties import Parties, Peer
-from .partner import Partners
+from .partner import Partners, Way
 from .policies import Policies
 from .transport import SecureTransport
 
@@ -96,7 +96,6 @@ class SecureConversation(zeep.Plugin):
         )
         self._endpoint = endpoint
         self._cancels = cancel_on_close and store is None
-        self._closed = False
 
     def __repr__(self) -> str:
         return f"<SecureConversation with {len(self.contexts())} contexts>"
@@ -121,11 +120,14 @@ class SecureConversation(zeep.Plugin):
         version = str(envelope.tag)[1:].partition("}")[0]
         partner = self._partners.of_call(binding_options["address"], binding, version)
         policy = partner.operation(operation.name, None)
-        watch(binding.wsdl.transport.session)
+        transport = binding.wsdl.transport
+        watch(transport.session)
         action = operation.abstract.wsa_action or http_headers.get("SOAPAction", "").strip('"')
         CURRENT.set(
             Call(
                 owner=self,
+                held=hold_back(envelope),
+                way=Way(transport.session, transport.operation_timeout),
                 partner=partner,
                 operation=policy,
                 has_output=operation.output is not None,
@@ -151,8 +153,9 @@ class SecureConversation(zeep.Plugin):
         if call is None or not call.is_for(self, envelope, headers):
             call = self._call_without_plugin(envelope, headers)
             CURRENT.set(call)
+        call.put_back(envelope)
         partner = call.partner
-        context = self._contexts.get(partner)
+        context = self._contexts.get(partner, call.way)
         keyring = replace(partner.keyring, context=context.key)
         soap = Soap.of(envelope)
         message_id = address_request(
@@ -243,8 +246,9 @@ class SecureConversation(zeep.Plugin):
             fault = fault_error(
                 reply, doing="calling the service", endpoint=partner.endpoint, context=context.identifier
             )
-            if isinstance(fault, TokenFault):
-                self._contexts.lose(partner, context, fault.name)
+            if isinstance(fault, TokenFault) or reply.verified is None:
+                # Liberty and Metro answer a message of a lost context with generic faults, unsecured
+                self._contexts.lose(partner, context, reply.fault.code or "")
             if fault is not None:
                 raise fault
         return reply
@@ -303,9 +307,8 @@ class SecureConversation(zeep.Plugin):
 
     def close(self) -> None:
         """Cancel the contexts that this object issued, unless they are shared through a store. May be called again."""
-        if self._cancels and not self._closed:
+        if self._cancels:
             self.cancel()
-        self._closed = True
         self._partners.close()
 
     def __enter__(self) -> SecureConversation:

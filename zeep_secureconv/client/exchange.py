@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
 import requests
 
 from ..errors import LimitExceeded, TransportError, VerificationError
@@ -24,7 +28,7 @@ def post(
         TransportError: when there is no answer, or none that is SOAP.
         LimitExceeded: when the answer is too long.
     """
-    try:
+    with reaching("The service", endpoint=endpoint):
         response = session.post(
             endpoint,
             data=serialize(soap.envelope),
@@ -35,21 +39,73 @@ def post(
         )
         with response:
             return _read(response, endpoint, limits)
-    except requests.Timeout as error:
-        raise TransportError(
-            "The service did not answer in time", hint="raise the timeout of the transport", endpoint=endpoint
-        ) from error
-    except requests.exceptions.SSLError as error:
-        raise TransportError(
-            f"TLS to the service failed: {error}",
-            hint="let the session trust the server's certificate: session.verify = 'ca.pem'",
-            endpoint=endpoint,
-        ) from error
+
+
+class _Row(NamedTuple):
+    """How a failure of HTTP is told."""
+
+    failures: tuple[type[requests.RequestException], ...]
+    message: str
+    hint: str
+
+
+#: The first row whose class fits is taken, so a class stands before its bases.
+_FAILURES = (
+    _Row((requests.Timeout,), "{who} did not answer in time", "raise the timeout of the transport"),
+    _Row(
+        (requests.exceptions.SSLError,),
+        "TLS failed, and {who} was not reached: {error}",
+        "let the session trust the server's certificate: session.verify = 'ca.pem'",
+    ),
+    _Row(
+        (requests.exceptions.ProxyError,),
+        "{who} was not reached: the proxy failed",
+        "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+    ),
+    _Row(
+        (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError),
+        "{who} sent an answer that cannot be read to its end: {name}",
+        "check what stands between here and the service, and the log of the service",
+    ),
+    _Row(
+        (requests.RequestException,),
+        "{who} was not reached: {name}",
+        "check {address} and whether the service runs",
+    ),
+)
+
+
+@contextmanager
+def reaching(
+    who: str,
+    *,
+    doing: str | None = None,
+    endpoint: str | None = None,
+    context: str | None = None,
+    address: str = "the address in the WSDL",
+) -> Iterator[None]:
+    """What requests raises inside becomes a TransportError with the exception of requests as its cause.
+
+    Args:
+        who: whom the message of the error names.
+        doing: circumstance of the error, as the two that follow.
+        endpoint: URL of the service.
+        context: identifier of the security context.
+        address: what the hint names as possibly wrong.
+
+    Raises:
+        TransportError: for every exception of requests.
+    """
+    try:
+        yield
     except requests.RequestException as error:
+        row = next(row for row in _FAILURES if isinstance(error, row.failures))
         raise TransportError(
-            f"The service was not reached: {error.__class__.__name__}",
-            hint="check the address in the WSDL and whether the service runs",
+            row.message.format(who=who, error=error, name=error.__class__.__name__),
+            hint=row.hint.format(address=address),
+            doing=doing,
             endpoint=endpoint,
+            context=context,
         ) from error
 
 
@@ -80,21 +136,37 @@ def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
         )
     content = read_content(response, limits)
     if not content:
-        raise TransportError(
-            f"The service answered with HTTP status {status} and nothing else",
-            status_code=status,
-            hint="check the address, and the log of the service",
-            endpoint=endpoint,
-        )
+        raise nothing_in(response, endpoint)
+    return read_soap(response, content, endpoint, limits)
+
+
+def nothing_in(response: requests.Response, endpoint: str) -> TransportError:
+    """The error for an empty answer."""
+    return TransportError(
+        f"The service answered with HTTP status {response.status_code} and nothing else",
+        status_code=response.status_code,
+        hint="check the address, and the log of the service",
+        endpoint=endpoint,
+    )
+
+
+def read_soap(response: requests.Response, content: bytes, endpoint: str, limits: Limits) -> Soap:
+    """The message in an answer.
+
+    Raises:
+        TransportError: when it is none.
+        VerificationError: when it is one that is refused whatever it says; check "dtd".
+        LimitExceeded: when it is too large.
+    """
     try:
         return Soap.of(parse(content, limits))
     except VerificationError as error:
         if error.check not in ("xml", "envelope"):
             raise
         raise TransportError(
-            f"The service answered with HTTP status {status} and something that is no SOAP message "
+            f"The service answered with HTTP status {response.status_code} and something that is no SOAP message "
             f"({response.headers.get('Content-Type', 'no Content-Type')})",
-            status_code=status,
+            status_code=response.status_code,
             hint="check the address: a web page here means that it is not the service's",
             endpoint=endpoint,
         ) from error

@@ -14,15 +14,28 @@ from ..conversation.policies import ConversationPolicy, conversation_policy, dia
 from ..conversation.store import RecordKey
 from ..errors import ConfigurationError, PolicyError
 from ..policy.model import EndpointPolicy, OperationPolicy
+from ..policy.support import supported
 from ..trust import DIALECTS, Dialect
 from ..wss.keys import Keyring
-from ..wss.protect import supported
 from ..wss.seen import SeenSignatures
 from .exchange import Timeout
 from .parties import Parties
 from .policies import Policies
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How messages reach a service: the HTTP session of a client, with its settings.
+
+    Args:
+        session: with TLS, proxies, authentication and cookies of its own.
+        timeout: in seconds; None for none.
+    """
+
+    session: requests.Session = field(repr=False)
+    timeout: Timeout = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -37,7 +50,7 @@ class Partner:
         key: what its context is stored under.
         dialect: the dialect of WS-Trust to speak.
         chosen: whether the user himself gave the policy; a weak one is his choice then.
-        session, timeout: the way to it, as of the latest call through a zeep client; None before one.
+        way: the way to it, as of the latest call through a zeep client; None before one.
         seen: signature values received from it.
         flight: held while a context is asked for.
     """
@@ -49,8 +62,7 @@ class Partner:
     key: RecordKey
     dialect: Dialect
     chosen: bool
-    session: requests.Session | None = field(default=None, repr=False)
-    timeout: Timeout = None
+    way: Way | None = None
     seen: SeenSignatures = field(default_factory=SeenSignatures, repr=False)
     flight: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _operations: dict[tuple[str | None, str | None], OperationPolicy] = field(
@@ -112,7 +124,7 @@ class Partners:
             with self._lock:
                 self._by_binding.setdefault(binding, {})[endpoint, soap] = known
         transport = binding.wsdl.transport
-        known.session, known.timeout = transport.session, transport.operation_timeout
+        known.way = Way(transport.session, transport.operation_timeout)
         return known
 
     def of_endpoint(self, endpoint: str, soap: str | None = None) -> Partner:
@@ -135,14 +147,14 @@ class Partners:
             )
         return self._partner(endpoint, policy, soap)
 
-    def session_for(self, partner: Partner) -> requests.Session:
-        """The client's own HTTP session; one of ours where no zeep client told us (``wsse=`` without ``plugins=``)."""
-        if partner.session is not None:
-            return partner.session
+    def way_to(self, partner: Partner) -> Way:
+        """The client's own way; a session of ours where no zeep client told us (``wsse=`` without ``plugins=``)."""
+        if partner.way is not None:
+            return partner.way
         with self._lock:
             if self._own_session is None:
                 self._own_session = requests.Session()
-            return self._own_session
+            return Way(self._own_session)
 
     def close(self) -> None:
         """Close the HTTP session that is ours."""
@@ -180,8 +192,19 @@ class Partners:
 
 
 def _report_weak(partner: Partner) -> None:
-    """Say once which algorithms of a policy are weak today; they work where the policy demands them."""
+    """Say once what is weak in a policy; it works where the policy demands it."""
     policies = (partner.conversation.application, partner.conversation.bootstrap)
+    relates_to = f"{{{partner.conversation.wsa}}}RelatesTo"
+    for operation in (partner.policy.everywhere(), *partner.policy.operations.values()):
+        answer = operation.response
+        related = answer.signed.header(relates_to) or answer.confirms_signatures
+        if answer.signed.body and not related:
+            log.warning(
+                "The policy of %s signs neither RelatesTo nor SignatureConfirmation in answers: whoever can change "
+                "messages can exchange the answers of one conversation",
+                partner.endpoint,
+            )
+            break
     weak = {uri for policy in policies if policy.binding for uri in policy.binding.algorithm_suite.weak}
     if weak:
         log.info("The policy of %s uses weak algorithms: %s", partner.endpoint, ", ".join(sorted(weak)))

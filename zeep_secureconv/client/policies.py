@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
+import requests
 from lxml import etree
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, TransportError
 from ..policy.files import PolicySource, load_policy, parse_document
 from ..policy.model import EndpointPolicy
 from ..policy.reader import read_wsdl
+from .exchange import reaching
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +93,38 @@ def _read_from(wsdl: Any, binding: str) -> EndpointPolicy:
         log.warning("The policy is read from %s over http, where anybody on the way can change it", location)
 
     def load(where: str) -> etree._Element:
-        return parse_document(wsdl.transport.load(where), where)
+        with loading(where):
+            data = wsdl.transport.load(where)
+        return parse_document(data, where)
 
     return read_wsdl(load(location), location=location, load=load, binding=binding)
+
+
+@contextmanager
+def loading(location: str) -> Iterator[None]:
+    """What requests raises inside, while a WSDL or schema is loaded, becomes an error that says what to change.
+
+    Raises:
+        TransportError: when it cannot be fetched.
+    """
+    where = without_password(location)
+    try:
+        with reaching(where, doing="reading the WSDL", address="the address of the WSDL"):
+            yield
+    except TransportError as error:
+        cause = error.__cause__
+        if not isinstance(cause, requests.HTTPError) or cause.response is None:
+            raise
+        status = cause.response.status_code
+        raise TransportError(
+            f"{where} answered with HTTP status {status}",
+            status_code=status,
+            hint="check the address of the WSDL",
+            doing="reading the WSDL",
+        ) from cause
+
+
+def without_password(location: str) -> str:
+    """A URL as it may be shown, without user name and password."""
+    parts = urlsplit(location)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -30,7 +30,8 @@ class SecurityContext:
         dialect: name of the dialect it was negotiated in.
         key: what messages are protected with.
         renewable: whether the issuer allows renewal.
-        principal: on a service, whom it was issued to; None on a client.
+        principal: on a service, the name of whom it was issued to; None on a client.
+        owner: on a service, what tells that principal from others of the same name.
         policy: fingerprint of the policy it was issued under.
         received: reading of the monotonic clock when this process got it; None when it came from a store.
     """
@@ -42,6 +43,7 @@ class SecurityContext:
     key: ContextKey = field(repr=False)
     renewable: bool = True
     principal: str | None = None
+    owner: str | None = field(default=None, repr=False)
     policy: str = field(default="", repr=False)
     received: float | None = field(default=None, repr=False, compare=False)
 
@@ -105,6 +107,7 @@ class SecurityContext:
             "dialect": self.dialect,
             "renewable": self.renewable,
             "principal": self.principal,
+            "owner": self.owner,
             "policy": self.policy,
             "identifier": key.identifier,
             "instance": key.instance,
@@ -124,6 +127,7 @@ class SecurityContext:
             dialect=record["dialect"],
             renewable=record["renewable"],
             principal=record["principal"],
+            owner=record["owner"],
             policy=record["policy"],
             key=ContextKey(
                 identifier=record["identifier"],

@@ -88,7 +88,7 @@ class Initiator:
             request_type=RequestType.ISSUE,
             token_type=sct_type(dialect.wsc),
             context=dialect.context_attribute,
-            applies_to=endpoint if dialect.applies_to else None,
+            applies_to=endpoint if dialect.applies_to or policy.requires_applies_to else None,
             entropy=Entropy(self._environment.random(size), f"{dialect.wst}/Nonce"),
             key_size=size,
             computed_key_algorithm=f"{dialect.wst}/CK/PSHA1",

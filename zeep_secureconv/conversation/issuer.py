@@ -47,6 +47,19 @@ class RequestRefused(SecureConversationError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Principal:
+    """Who asked for a context.
+
+    Args:
+        name: for people, such as the subject of a certificate.
+        owner: what tells principals apart: two authorities may issue certificates for one name.
+    """
+
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Issued:
     """An answer, and the context it is about."""
 
@@ -96,7 +109,7 @@ class Issuer:
             return None
         return context
 
-    def issue(self, request: RequestSecurityToken, principal: str) -> Issued:
+    def issue(self, request: RequestSecurityToken, principal: Principal) -> Issued:
         """A new context for *principal* (WS-SecureConversation 1.4, section 3).
 
         Raises:
@@ -106,7 +119,7 @@ class Issuer:
         identifier = self._new_name()
         return self._give(request, identifier, None, principal, self._keep_new)
 
-    def renew(self, request: RequestSecurityToken, principal: str) -> Issued:
+    def renew(self, request: RequestSecurityToken, principal: Principal) -> Issued:
         """A new key for a context (section 5 of WS-SecureConversation 1.3: same Identifier, new Instance).
 
         Only the principal that holds the context renews it. Possession of its key is not asked for beyond that:
@@ -116,12 +129,16 @@ class Issuer:
             RequestRefused: when there is no such context of this principal.
         """
         self._check(request, RequestType.RENEW)
+        if self._policy.token.must_not_send_renew:
+            raise RequestRefused("RequestFailed", "The policy allows no renewal")
         old = self._target(request, principal)
 
         def keep(new: SecurityContext) -> None:
+            # under its own name first: should that fail, the client still has the key that it knows
+            self._add(self._key(new.identifier, new.instance), new)
             if not self._store.replace(self._key(old.identifier, None), old, new):
+                self._store.drop(self._key(new.identifier, new.instance), new)
                 raise RequestRefused("RequestFailed", "The context was renewed or cancelled at the same time")
-            self._store.add(self._key(new.identifier, new.instance), new)
             self._fade(old)
 
         return self._give(request, old.identifier, self._new_name(), principal, keep)
@@ -157,10 +174,10 @@ class Issuer:
         if request.token_type not in (None, sct_type(WSC_OF_WST[request.wst])):
             raise RequestRefused("InvalidRequest", "Only SecurityContextTokens are issued here")
 
-    def _target(self, request: RequestSecurityToken, principal: str) -> SecurityContext:
+    def _target(self, request: RequestSecurityToken, principal: Principal) -> SecurityContext:
         identifier, instance = _name(request.target)
         context = self.find(identifier, instance)
-        if context is None or context.principal != principal:
+        if context is None or context.owner != principal.owner:
             # the same answer for both: nobody learns which contexts others hold
             raise RequestRefused("RequestFailed", "There is no such context")
         return context
@@ -170,7 +187,7 @@ class Issuer:
         request: RequestSecurityToken,
         identifier: str,
         instance: str | None,
-        principal: str,
+        principal: Principal,
         keep: _Keep,
     ) -> Issued:
         wsc = WSC_OF_WST[request.wst]
@@ -185,7 +202,8 @@ class Issuer:
             created=created,
             expires=expires,
             dialect="",
-            principal=principal,
+            principal=principal.name,
+            owner=principal.owner,
             policy=self._fingerprint,
             key=ContextKey(identifier=identifier, instance=instance, wsc=wsc, secret=secret, token=token.xml),
         )
@@ -237,11 +255,14 @@ class Issuer:
         return min(self._lifetime, asked) if asked > timedelta(0) else self._lifetime
 
     def _keep_new(self, context: SecurityContext) -> None:
+        self._add(self._key(context.identifier, None), context)
+
+    def _add(self, key: RecordKey, context: SecurityContext) -> None:
+        """Keep a record, if its principal does not hold too many."""
         limit = self._environment.limits.contexts_per_principal
-        held = sum(1 for _, other in self._store.items("service") if other.principal == context.principal)
-        if held >= limit:
+        if self._store.held_by(context.owner or "") >= limit:
             raise RequestRefused("RequestFailed", "This principal holds too many contexts")
-        if not self._store.add(self._key(context.identifier, None), context):
+        if not self._store.add(key, context):
             raise RequestRefused("RequestFailed", "The context could not be kept")
 
     def _fade(self, old: SecurityContext) -> None:

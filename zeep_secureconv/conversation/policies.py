@@ -17,8 +17,8 @@ from ..policy.model import (
     SecureConversationToken,
     SymmetricBinding,
 )
+from ..policy.support import supported
 from ..trust import Dialect, dialect_for
-from ..wss.protect import supported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,12 @@ class ConversationPolicy:
         trust = self.application.trust
         return trust is not None and trust.require_server_entropy
 
+    @property
+    def requires_applies_to(self) -> bool:
+        """Whether requests must say which endpoint they are for."""
+        trust = self.application.trust
+        return trust is not None and trust.require_applies_to
+
     @cached_property
     def fingerprint(self) -> str:
         """The same for the same policy, so that contexts are not shared between different ones."""
@@ -84,7 +90,23 @@ def conversation_policy(policy: EndpointPolicy) -> ConversationPolicy:
             "The policy does not ask for secure conversation",
             hint="check that this is the right WSDL and port, or give policy= with a SecureConversationToken",
         )
+    for operation in policy.operations.values():
+        for message in (operation.request, operation.response):
+            if message.binding is not None and not _same_conversation(message, application):
+                raise PolicyError(
+                    f"Operation {operation.name} asks for another conversation than the rest of the endpoint",
+                    hint="one endpoint has one SecureConversationToken and one algorithm suite here; "
+                    "use one client for each, with policy= of its own",
+                )
     return _for_application(application, policy.soap or SOAP11)
+
+
+def _same_conversation(one: Policy, other: Policy) -> bool:
+    """Whether messages of both policies can be protected by one context."""
+    assert one.binding is not None
+    assert other.binding is not None
+    suites = one.binding.algorithm_suite, other.binding.algorithm_suite
+    return one.conversation_token == other.conversation_token and suites[0] == suites[1]
 
 
 @lru_cache(maxsize=256)

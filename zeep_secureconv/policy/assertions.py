@@ -43,6 +43,7 @@ from .model import (
     X509Token,
 )
 from .suites import CXF_SUITES, SUITES
+from .support import is_supported
 
 #: Namespace of an assertion, and the prefix its family has in the tables.
 _FAMILIES = {
@@ -137,11 +138,17 @@ def choose(alternatives: Alternatives) -> Policy:
     Raises:
         PolicyError: none can be; the error is that of the first.
     """
+    readable: Policy | None = None
     first: PolicyError | None = None
     for attempt in map(_attempt, alternatives):
-        if isinstance(attempt, Policy):
+        if isinstance(attempt, PolicyError):
+            first = first or attempt
+        elif is_supported(attempt):
             return attempt
-        first = first or attempt
+        else:
+            readable = readable or attempt
+    if readable is not None:
+        return readable  # whoever wants to use it says what it asks for in vain
     raise first or PolicyError(
         "The policy admits no alternative at all",
         hint="Give the policy's wsp:ExactlyOne an alternative, or pass policy= with a policy of your own.",

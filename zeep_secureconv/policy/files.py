@@ -39,9 +39,21 @@ def load_policy(source: PolicySource, *, binding: str | None = None) -> Endpoint
     return read_document(
         root,
         location=str(path.resolve()),
-        load=lambda location: parse_document(Path(location).read_bytes(), location),
+        load=_load_import,
         binding=binding if _has_binding(root, binding) else None,
     )
+
+
+def _load_import(location: str) -> etree._Element:
+    try:
+        data = Path(location).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"What the policy file imports cannot be read: {reason}: {location}",
+            hint="put the imported file there, or give policy= a file in one piece",
+        ) from error
+    return parse_document(data, location)
 
 
 def parse_document(data: bytes, location: str) -> etree._Element:

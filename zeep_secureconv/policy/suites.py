@@ -55,8 +55,6 @@ class AlgorithmSuite:
     asymmetric_signature: str = RSA_SHA1
     canonicalization: str = EXC_C14N
     maximum_key_length: int = 32
-    minimum_rsa_bits: int = 1024
-    maximum_rsa_bits: int = 4096
 
     @property
     def weak(self) -> tuple[str, ...]:

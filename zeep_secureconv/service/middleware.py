@@ -12,7 +12,7 @@ from typing import Any
 
 from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
 from ..conversation.context import SecurityContext
-from ..conversation.issuer import Issuer, RequestRefused
+from ..conversation.issuer import Issuer, Principal, RequestRefused
 from ..conversation.policies import ConversationPolicy, conversation_policy
 from ..conversation.store import Store
 from ..conversation.store.memory import MemoryStore
@@ -28,13 +28,14 @@ from ..limits import Limits
 from ..names import SOAP11, WSSE
 from ..policy.files import PolicySource, load_policy
 from ..policy.model import Direction, HeaderPart, OperationPolicy, Parts, Policy
+from ..policy.support import supported
 from ..soap.addressing import ANONYMOUS, FAULT_ACTION, address_reply, read_addressing
 from ..soap.envelope import Soap, content_type, new_envelope, parse, serialize
 from ..soap.faults import make_fault
 from ..trust import Dialect, RequestType, action_of, request_from_xml, response_to_xml
-from ..wss.certificates import Trust
+from ..wss.certificates import Trust, holder
 from ..wss.keys import ContextKey, Identity, Keyring
-from ..wss.protect import protect, supported
+from ..wss.protect import protect
 from ..wss.seen import SeenSignatures
 from ..wss.unprotect import Verified, unprotect
 
@@ -46,6 +47,8 @@ WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 #: Methods that go to the application without security. Case counts in HTTP, but some frameworks fold it.
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 PRINCIPAL = "zeep_secureconv.principal"
 CONTEXT = "zeep_secureconv.context"
@@ -176,12 +179,12 @@ class SecureConversationMiddleware:
         signer = verified.signer
         if signer is None or verified.soap.payload is None:
             raise VerificationError("signer", "The request is not signed with a certificate")
-        principal = signer.subject.rfc4514_string()
+        principal = Principal(name=signer.subject.rfc4514_string() or "anonymous", owner=holder(signer))
         request = request_from_xml(verified.soap.payload, self._environment.limits)
         _same_generation(request.wst, dialect)
         act = issuer.issue if kind is RequestType.ISSUE else issuer.renew
         issued = act(request, principal)
-        log.info("%s %s for %s", kind.value, issued.context.identifier, principal)
+        log.info("%s %s for %s", kind.value, issued.context.identifier, principal.name)
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(issued.response, dialect, kind))
         ring = replace(self._keyring, peer=signer)
@@ -392,7 +395,7 @@ def _send(answer: _Answer, version: str, start_response: StartResponse) -> list[
     headers = [("Content-Length", str(len(body)))]
     if body:
         headers.append(("Content-Type", content_type(version)))
-    start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+    start_response(f"{answer.status} {_PHRASES.get(answer.status, 'Answer')}", headers)
     return [body]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,12 @@ from ..names import SOAP11, SOAP12
 #: The Content-Type of a message in each version (SOAP 1.1 section 6, SOAP 1.2 part 2 section 7.1.4).
 _CONTENT_TYPE = {SOAP11: "text/xml; charset=utf-8", SOAP12: "application/soap+xml; charset=utf-8"}
 
+
+#: The start of an XML declaration in EBCDIC, by which libxml2 knows it.
+_EBCDIC = b"\x4c\x6f\xa7\x94"
+_DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]*)""")
+#: Encodings in which every tag has an octet of its "<" and no other form of it, unlike UTF-7.
+_PLAIN = re.compile(rb"(?i)utf-?8|utf-?16|utf-?32|(us-)?ascii|iso-?8859|windows-125")
 
 #: Making a parser takes longer than parsing a small message, and one parser belongs to one thread.
 _LOCAL = threading.local()
@@ -123,11 +130,12 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     """The root of a message from the network.
 
     Raises:
-        LimitExceeded: check "message-size", when it is longer than ``limits.message_bytes``; check "depth".
+        LimitExceeded: check "message-size", when it is longer than ``limits.message_bytes``; "elements"; "depth".
         VerificationError: check "xml", when it is not well-formed or has a document type declaration.
     """
     if len(data) > limits.message_bytes:
         raise LimitExceeded("message-size", f"The message is longer than {limits.message_bytes} bytes")
+    refuse_width(data, limits)
     try:
         root = etree.fromstring(data, parser())
     except etree.XMLSyntaxError as error:
@@ -137,13 +145,40 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     return root
 
 
+def refuse_width(data: bytes, limits: Limits) -> None:
+    """A tree takes thirty times the memory of its text, so that elements are counted before there is a tree.
+
+    Raises:
+        LimitExceeded: check "elements".
+    """
+    # a start tag and an end tag each
+    if _most_tags(data) > 2 * limits.elements:
+        raise _too_many_elements(limits)
+
+
+def _most_tags(data: bytes) -> int:
+    """A number that the tags in a document do not exceed."""
+    declared = _DECLARED.match(data)
+    if data.startswith(_EBCDIC) or (declared and not _PLAIN.match(declared[1])):
+        return len(data) // 4  # the shortest element is <a/>, and its octets may be any
+    return data.count(b"<")
+
+
+def _too_many_elements(limits: Limits) -> LimitExceeded:
+    return LimitExceeded("elements", f"The message has more than {limits.elements} elements")
+
+
 def refuse_depth(root: etree._Element, limits: Limits) -> None:
     """What walks a tree behind us may recurse, so that nesting has a bound.
 
     Raises:
-        LimitExceeded: check "depth".
+        LimitExceeded: check "depth"; check "elements", when it has more than libxml2 can look at.
     """
-    if _deeper_than(limits.depth)(root):
+    try:
+        deeper = _deeper_than(limits.depth)(root)
+    except etree.XPathError as error:
+        raise _too_many_elements(limits) from error
+    if deeper:
         raise LimitExceeded("depth", f"The message nests more than {limits.depth} elements")
 
 

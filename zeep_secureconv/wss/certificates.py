@@ -9,11 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..errors import ConfigurationError, VerificationError
+from .distinguished import normal_name
 
 Source = str | Path | bytes
 
@@ -39,6 +41,29 @@ def read_source(source: Source, what: str) -> bytes:
         ) from error
 
 
+#: What ``cryptography`` raises for certificates that cannot be read; it reads extensions when they are asked for.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def read_through(certificate: x509.Certificate) -> None:
+    """Look at everything in a certificate that is used later, so that what cannot be read fails here.
+
+    Raises:
+        ValueError and the others of :data:`UNREADABLE`.
+    """
+    _ = certificate.version, certificate.extensions, certificate.public_key(), str(certificate.serial_number)
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    for name in (certificate.issuer, certificate.subject):
+        name.rfc4514_string()
+
+
 def load_certificates(source: Source, what: str = "certificate") -> list[x509.Certificate]:
     """The certificates of a PEM file (one or more) or a DER file (one).
 
@@ -48,9 +73,13 @@ def load_certificates(source: Source, what: str = "certificate") -> list[x509.Ce
     data = read_source(source, what)
     try:
         if b"-----BEGIN" in data:
-            return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
+            found = x509.load_pem_x509_certificates(data)
+        else:
+            found = [x509.load_der_x509_certificate(data)]
+        for certificate in found:
+            _ = certificate.extensions
+        return found
+    except UNREADABLE as error:
         raise ConfigurationError(
             f"The {what} is not an X.509 certificate in PEM or DER form",
             hint="give a file that begins with -----BEGIN CERTIFICATE-----",
@@ -66,7 +95,7 @@ def subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
     """The SubjectKeyIdentifier extension, or None."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None
 
 
@@ -76,29 +105,21 @@ def thumbprint(certificate: x509.Certificate) -> bytes:
 
 
 def issuer_name(certificate: x509.Certificate) -> str:
-    """The issuer as ds:X509IssuerName writes it (RFC 4514)."""
-    return certificate.issuer.rfc4514_string()
+    """The issuer as ds:X509IssuerName writes it (RFC 4514); "" where it cannot be read."""
+    try:
+        return certificate.issuer.rfc4514_string()
+    except UNREADABLE:
+        return ""
 
 
 def is_issued_as(certificate: x509.Certificate, issuer: str, serial: str) -> bool:
     """Whether ds:X509IssuerSerial means this certificate."""
-    if serial.strip() != str(certificate.serial_number):
-        return False
-    return _normal_name(issuer) == _normal_name(issuer_name(certificate))
-
-
-def _normal_name(text: str) -> tuple[str, ...]:
-    """A distinguished name without the differences that stacks have in writing it (order, case, spaces)."""
-    parts = (part.partition("=") for part in text.replace("\\,", "\0").split(","))
-    names = (
-        f"{_KEYWORDS.get(key.strip().upper(), key.strip().upper())}={' '.join(value.split()).casefold()}"
-        for key, _, value in parts
+    name = issuer_name(certificate)
+    return (
+        bool(name)
+        and serial.strip() == str(certificate.serial_number)
+        and normal_name(issuer) == normal_name(name)
     )
-    return tuple(sorted(names))
-
-
-#: Names that Java and OpenSSL write for what RFC 4514 writes as an OID.
-_KEYWORDS = {"EMAILADDRESS": "1.2.840.113549.1.9.1", "E": "1.2.840.113549.1.9.1", "S": "ST"}
 
 
 @dataclass(frozen=True)
@@ -177,7 +198,7 @@ class Trust:
         )
         try:
             builder.build_client_verifier().verify(certificate, list(intermediates))
-        except verification.VerificationError as error:
+        except (verification.VerificationError, *UNREADABLE) as error:
             raise VerificationError(
                 "certificate",
                 f"The {role}'s certificate is not trusted: {error}",
@@ -188,7 +209,7 @@ class Trust:
 def _is_ca(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return False
 
 
@@ -250,5 +271,22 @@ def may_encrypt(certificate: x509.Certificate) -> bool:
 def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return None
+
+
+def holder(certificate: x509.Certificate) -> str:
+    """The same for all certificates of one holder: of one subject, from one issuer by its name and key.
+
+    A renewed certificate has the same holder. A certificate without a subject has a holder of its own.
+    """
+    if not list(certificate.subject):
+        return f"thumbprint={thumbprint(certificate).hex()}"
+    try:
+        identifier = certificate.extensions.get_extension_for_class(
+            x509.AuthorityKeyIdentifier
+        ).value.key_identifier
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        identifier = None
+    key = (identifier or b"").hex()
+    return f"subject={certificate.subject.rfc4514_string()} issuer={issuer_name(certificate)} key={key}"

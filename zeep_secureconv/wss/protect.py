@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from ..environment import Environment
-from ..errors import ConfigurationError, PolicyError
+from ..errors import ConfigurationError
 from ..names import DS, EXC_C14N, WSSE, WSSE11, WSU, XENC
 from ..policy.model import (
     AsymmetricBinding,
     Binding,
-    DerivedKeys,
     Direction,
     Layout,
     Policy,
-    SecureConversationToken,
-    SymmetricBinding,
-    Token,
-    X509Token,
 )
 from ..policy.suites import AlgorithmSuite
+from ..policy.support import supported
 from ..soap.envelope import Soap
 from . import base64, signature
 from .c14n import canonicalize
@@ -89,6 +84,7 @@ def protect(
     """
     binding = supported(policy)
     _refuse_second_header(soap)
+    _refuse_missing_headers(soap, policy)
     suite, ids = binding.algorithm_suite, Ids(environment.random)
     signed = _give_ids(_signed_parts(soap, policy), ids)
     names = tuple(etree.QName(part).localname for part in signed)
@@ -142,40 +138,14 @@ def protect(
     )
 
 
-def supported(policy: Policy) -> Binding:
-    """The binding of a policy, if everything it asks for can be done; nothing is left out without a word.
-
-    Raises:
-        PolicyError: naming what cannot be done.
-    """
-    binding = policy.binding
-    if binding is None:
-        raise PolicyError("The policy has no security binding, so nothing would be protected")
-    for kind in _unsupported(binding):
-        raise PolicyError(
-            f"The policy asks for {kind}, which is not supported",
-            hint="ask the service for a policy without it, or give policy= with what it accepts",
-        )
-    return binding
-
-
-def _unsupported(binding: Binding) -> Iterator[str]:
-    if binding.protect_tokens:
-        yield "signed tokens (ProtectTokens)"
-    if isinstance(binding, SymmetricBinding):
-        tokens: tuple[Token | None, ...] = (binding.signature_token, binding.encryption_token)
-        if any(not isinstance(token, SecureConversationToken) for token in tokens) or tokens[0] != tokens[1]:
-            yield "a SymmetricBinding without a SecureConversationToken as its ProtectionToken"
-    else:
-        tokens = (
-            *(binding.signature_token(direction) for direction in Direction),
-            *(binding.encryption_token(direction) for direction in Direction),
-        )
-    for token in tokens:
-        if isinstance(token, SecureConversationToken) and token.derived_keys is DerivedKeys.IMPLIED:
-            yield "implied derived keys"
-        if isinstance(token, X509Token) and not token.token_type.startswith("WssX509V3Token"):
-            yield f"certificates of the form {token.token_type}"
+def _refuse_missing_headers(soap: Soap, policy: Policy) -> None:
+    tags = [str(block.tag) for block in soap.blocks()]
+    for part in policy.required.headers:
+        if not any(part.matches(tag) for tag in tags):
+            raise ConfigurationError(
+                f"The policy demands a header {part.name or part.namespace}, and the message has none",
+                hint="give it in _soapheaders= of the call",
+            )
 
 
 def _refuse_second_header(soap: Soap) -> None:

@@ -13,27 +13,47 @@ OLDEST = timedelta(days=1)
 class SeenSignatures:
     """Remembers signature values until they expire.
 
-    When it is full the oldest are forgotten; the Timestamp check then still bounds the age of what can be replayed.
+    When it is full the oldest are forgotten, and from then on messages are refused that are old enough to be one of
+    those: the age that is accepted shrinks with the load, and nothing is taken twice.
 
     Args:
         size: how many values are kept.
+        skew: how far in the future a message's Created may lie.
     """
 
-    def __init__(self, size: int = 10_000) -> None:
+    def __init__(self, size: int = 10_000, *, skew: timedelta = timedelta(minutes=3)) -> None:
         self._size = size
+        self._skew = skew
         self._lock = threading.Lock()
-        self._values: OrderedDict[bytes, datetime] = OrderedDict()
+        self._values: OrderedDict[bytes, tuple[datetime, datetime]] = OrderedDict()
+        self._floor: datetime | None = None
 
-    def add(self, value: bytes, *, until: datetime, now: datetime) -> bool:
-        """Remember *value*; False when it was seen before and is not expired."""
+    def add(self, value: bytes, *, until: datetime, now: datetime, created: datetime | None = None) -> bool:
+        """Remember *value*; False when it was seen before, or may have been.
+
+        Args:
+            value: the signature value.
+            until: when the message expires.
+            now: the time.
+            created: Created of the message's Timestamp, or None when there is none that is signed.
+        """
         with self._lock:
             known = self._values.get(value)
-            if known is not None and known > now:
+            if known is not None and known[0] > now:
                 return False
-            self._values[value] = until
+            if self._floor is not None and created is not None and created < self._floor:
+                return False
+            self._values[value] = (until, now)
             self._values.move_to_end(value)
-            while len(self._values) > self._size or (
-                self._values and next(iter(self._values.values())) <= now and len(self._values) > 1
-            ):
-                self._values.popitem(last=False)
+            self._forget(now)
             return True
+
+    def _forget(self, now: datetime) -> None:
+        while self._values:
+            until, arrived = next(iter(self._values.values()))
+            if until > now:
+                if len(self._values) <= self._size:
+                    return
+                # arrival, not Created, which is the sender's to choose: one client could else shut out the others
+                self._floor = arrived + self._skew
+            self._values.popitem(last=False)

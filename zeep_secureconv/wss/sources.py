@@ -20,7 +20,7 @@ from .header import BINARY_TOKEN, CONTEXT_TOKENS, DERIVED_KEYS, ENCRYPTED_KEY, S
 from .kdf import derive_key
 from .keys import ContextKey, Keyring
 from .references import TokenReference, find_certificate, means, read_reference
-from .tokens import read_certificate, read_context_token, read_derived_key
+from .tokens import DEFAULT_LENGTH, read_certificate, read_context_token, read_derived_key
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class KeySource:
         context: the context that it comes from.
         secret: the symmetric key.
         derived: whether it was derived from the context's key, or is that key itself.
+        unsized: whether its DerivedKeyToken left the length open; *secret* then has the default length.
         wrapped: whether it came with the message, encrypted to us; it proves nothing then.
     """
 
@@ -39,6 +40,7 @@ class KeySource:
     context: ContextKey | None = None
     secret: bytes = field(default=b"", repr=False)
     derived: bool = False
+    unsized: bool = False
     wrapped: bool = False
 
 
@@ -120,9 +122,13 @@ class KeyResolver:
                 )
             source = self._context_of(base)
         key = derive_key(
-            source.secret, token.nonce, length=token.length, offset=token.offset, label=token.label
+            source.secret,
+            token.nonce,
+            length=token.length or DEFAULT_LENGTH,
+            offset=token.offset,
+            label=token.label,
         )
-        return KeySource(context=source.context, secret=key, derived=True)
+        return KeySource(context=source.context, secret=key, derived=True, unsized=token.length is None)
 
     # ----------------------------------------------------------------------------------- certificates
 

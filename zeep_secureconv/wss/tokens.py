@@ -13,6 +13,7 @@ from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
 from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_V3
 from . import base64
+from .certificates import UNREADABLE, read_through
 from .forms import children_of, octets_of, only, text_of
 from .references import TokenReference, read_reference
 
@@ -22,6 +23,8 @@ _DATETIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(
 
 
 _TIMES = {f"{{{WSU}}}{local}": local for local in ("Created", "Expires")}
+#: Length of a derived key that does not say it, in bytes (WS-SecureConversation 1.4, section 7.1).
+DEFAULT_LENGTH = 32
 #: The children of a DerivedKeyToken by its own tag. Properties would rename what the key is derived from; no stack
 #: sends them.
 _DERIVED_KEY = {
@@ -39,13 +42,14 @@ class DerivedKeyToken:
 
     Args:
         source: the token it is derived from.
-        offset, length: in bytes; *length* defaults to 32.
+        offset: in bytes.
+        length: in bytes; None when it is not said.
         label: None for the default label.
     """
 
     source: TokenReference
     offset: int
-    length: int
+    length: int | None
     label: str | None
     nonce: bytes
 
@@ -63,7 +67,7 @@ def read_derived_key(element: etree._Element, limits: Limits) -> DerivedKeyToken
     algorithm = element.get("Algorithm") or element.get(f"{tag.partition('}')[0]}}}Algorithm")
     if algorithm is not None and algorithm not in _DERIVATIONS:
         raise _derived_key_error("asks for another derivation than P_SHA1")
-    length = _number(children.get("Length"), 32, limits.derived_length)
+    length = _number(children["Length"], limits.derived_length) if "Length" in children else None
     if length == 0:
         raise _derived_key_error("asks for a key of no length")
     label = text_of(children["Label"], "derived-key") if "Label" in children else ""
@@ -74,7 +78,7 @@ def read_derived_key(element: etree._Element, limits: Limits) -> DerivedKeyToken
         raise LimitExceeded("derived-key", "A DerivedKeyToken's Nonce is missing or too long")
     return DerivedKeyToken(
         source=read_reference(children.get("SecurityTokenReference")),
-        offset=_offset(children, length, limits),
+        offset=_offset(children, length or DEFAULT_LENGTH, limits),
         length=length,
         label=label or None,
         nonce=nonce,
@@ -84,15 +88,13 @@ def read_derived_key(element: etree._Element, limits: Limits) -> DerivedKeyToken
 def _offset(children: dict[str, etree._Element], length: int, limits: Limits) -> int:
     """Where the key starts: Offset, or Generation keys of the same length further on."""
     if "Generation" not in children:
-        return _number(children.get("Offset"), 0, limits.derived_offset)
+        return _number(children["Offset"], limits.derived_offset) if "Offset" in children else 0
     if "Offset" in children:
         raise _derived_key_error("has both Generation and Offset")
-    return _number(children["Generation"], 0, limits.derived_offset // length) * length
+    return _number(children["Generation"], limits.derived_offset // length) * length
 
 
-def _number(element: etree._Element | None, default: int, maximum: int) -> int:
-    if element is None:
-        return default
+def _number(element: etree._Element, maximum: int) -> int:
     text = text_of(element, "derived-key")
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise _derived_key_error("has a number that is none")
@@ -138,8 +140,10 @@ def read_certificate(element: etree._Element) -> x509.Certificate:
     """
     if element.get("ValueType") == X509_V3 and element.get("EncodingType", BASE64_BINARY) == BASE64_BINARY:
         try:
-            return x509.load_der_x509_certificate(base64.decode(text_of(element, "token")))
-        except ValueError:
+            certificate = x509.load_der_x509_certificate(base64.decode(text_of(element, "token")))
+            read_through(certificate)
+            return certificate
+        except UNREADABLE:
             pass
     raise VerificationError("token", "A BinarySecurityToken is no X.509 certificate")
 

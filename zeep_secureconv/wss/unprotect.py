@@ -145,10 +145,12 @@ class _Reader:
         self._header = SecurityHeader(soap, environment.limits)
         self._keys = KeyResolver(keyring, self._suite, environment.limits, environment.random)
         self._timestamp: etree._Element | None = None
+        self._created: datetime | None = None
         self._expires: datetime | None = None
         self._signatures: dict[int, _Signature] = {}
         self._decrypted: list[etree._Element] = []
         self._decrypted_under: set[str] = set()
+        self._undone: set[str] = set()
 
     # ------------------------------------------------------------------------------------------- time
 
@@ -175,7 +177,7 @@ class _Reader:
             raise VerificationError(
                 "timestamp", "The message is too old", hint="set the clocks, or widen clock_skew="
             )
-        self._expires = expires + skew
+        self._created, self._expires = stamp.created, expires + skew
 
     # ------------------------------------------------------------------------------- signature values
 
@@ -208,13 +210,13 @@ class _Reader:
         if not self._value_is_good(form, source):
             raise VerificationError("signature", "A signature does not verify")
         # remembered before anything is decrypted: a changed ciphertext under a good signature is tried once
-        now, until = self._environment.clock.now(), self._worth_remembering(form)
-        if seen is not None and not seen.add(form.value, until=until, now=now):
+        now, created, until = self._environment.clock.now(), *self._worth_remembering(form)
+        if seen is not None and not seen.add(form.value, until=until, now=now, created=created):
             raise VerificationError("replay", "The message was received before")
         self._signatures[index] = _Signature(form, source, hidden)
 
-    def _worth_remembering(self, form: SignatureForm) -> datetime:
-        """Until when a value could come back: its Timestamp tells, if the signature really covers that.
+    def _worth_remembering(self, form: SignatureForm) -> tuple[datetime | None, datetime]:
+        """(Created, until when a value could come back): its Timestamp tells, if the signature really covers that.
 
         Otherwise somebody could put a Timestamp of his own beside it, to have the value forgotten at once.
         """
@@ -222,8 +224,8 @@ class _Reader:
             if self._timestamp is not None and self._header.find(reference.id) is self._timestamp:
                 assert self._expires is not None
                 self._check_digest(self._timestamp, reference)
-                return self._expires
-        return self._environment.clock.now() + OLDEST
+                return self._created, self._expires
+        return None, self._environment.clock.now() + OLDEST
 
     def _value_is_good(self, form: SignatureForm, source: KeySource) -> bool:
         certificate, suite = source.certificate, self._suite
@@ -232,7 +234,14 @@ class _Reader:
             raise VerificationError("algorithm", "A signature algorithm is not that of the policy")
         data = canonicalize(form.info, form.prefixes)
         if certificate is None:
-            return hmac.compare_digest(signature.mac(wanted, source.secret, data), form.value)
+            # WebSphere leaves out Length where the suite fixes it; otherwise the default of 32 bytes holds
+            lengths = (
+                {len(source.secret), suite.signature_key_length} if source.unsized else {len(source.secret)}
+            )
+            return any(
+                hmac.compare_digest(signature.mac(wanted, source.secret[:length], data), form.value)
+                for length in lengths
+            )
         self._check_signer(certificate)
         return signature.rsa_verify(wanted, certificate, data, form.value)
 
@@ -253,18 +262,30 @@ class _Reader:
 
     def walk(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
         """Undo the header's children from the top: what stands first was applied last."""
+        if self._binding.encrypt_signature:
+            self._reveal(seen, sent)
         index = 0
         while index < len(self._header.element):
             child = self._header.element[index]
-            if child.tag == REFERENCE_LIST:
-                self._decrypt_listed(child, None)
-            elif child.tag == ENCRYPTED_KEY:
-                self._decrypt_carried(child)
+            if child.tag in (REFERENCE_LIST, ENCRYPTED_KEY):
+                self._decrypt_list(child)
             elif child.tag == SIGNATURE:
-                if index not in self._signatures:
-                    self._verify_value(index, child, seen, sent, hidden=True)
                 self._check_digests(self._signatures[index])
             index += 1
+
+    def _reveal(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
+        """Decrypt the hidden signatures, and nothing else before their values are verified and remembered.
+
+        Otherwise somebody without a key could try changed ciphertexts of the Body one after the other.
+        """
+        for index in range(len(self._header.element)):
+            child = self._header.element[index]
+            if child.tag in (REFERENCE_LIST, ENCRYPTED_KEY):
+                self._decrypt_list(child, within=self._header.element)
+        for index, child in enumerate(self._header.element):
+            if child.tag == SIGNATURE and index not in self._signatures:
+                self._verify_value(index, child, seen, sent, hidden=True)
+        self._primary()
 
     def _check_digests(self, found: _Signature) -> None:
         for reference in found.form.references:
@@ -282,27 +303,35 @@ class _Reader:
         if not hmac.compare_digest(digest, reference.digest):
             raise VerificationError("digest", "A signed part was changed")
 
-    def _decrypt_carried(self, key: etree._Element) -> None:
-        """Decrypt what an EncryptedKey lists; keys that come with a message belong to an AsymmetricBinding."""
-        if not isinstance(self._binding, AsymmetricBinding):
+    def _decrypt_list(self, child: etree._Element, *, within: etree._Element | None = None) -> None:
+        """Decrypt what a ReferenceList lists, or an EncryptedKey that holds one.
+
+        Args:
+            child: of the header.
+            within: decrypt only what stands directly in this element.
+        """
+        carried = child.tag == ENCRYPTED_KEY
+        if carried and not isinstance(self._binding, AsymmetricBinding):
             raise VerificationError(
                 "encrypted-key", "The policy has no use for a key that comes with the message"
             )
-        listed = key.find(REFERENCE_LIST)
-        if listed is not None:
-            self._decrypt_listed(listed, self._keys.open_key(key, self._header))
-
-    def _decrypt_listed(self, listed: etree._Element, key: bytes | None) -> None:
+        listed = child.find(REFERENCE_LIST) if carried else child
+        if listed is None:
+            return
         names = [ref.get("URI") or "" for ref in listed.iterchildren(f"{{{XENC}}}DataReference")]
         if len(names) > self._environment.limits.references:
             raise LimitExceeded("reference", "A ReferenceList is too long")
         for uri in names:
+            if uri in self._undone:
+                continue
             data = self._header.find(uri[1:]) if uri.startswith("#") else None
             if data is None or data.tag != ENCRYPTED_DATA:
                 raise VerificationError(
                     "reference", "A ReferenceList names something that is not encrypted data"
                 )
-            self._decrypt(data, key)
+            if within is None or data.getparent() is within:
+                self._decrypt(data, self._keys.open_key(child, self._header) if carried else None)
+                self._undone.add(uri)
 
     def _decrypt(self, data: etree._Element, key: bytes | None) -> None:
         """Put the plaintext of an EncryptedData in its place, if it stands where one may stand.
@@ -377,7 +406,7 @@ class _Reader:
         self._check_derivation(source)
         self._decrypted_under.add(source.context.identifier)
         length = encryption.key_length(self._suite.encryption)
-        return source.secret if source.derived else source.secret[:length]
+        return source.secret if source.derived and not source.unsized else source.secret[:length]
 
     def _put(self, data: etree._Element, path: tuple[int, ...], plaintext: bytes) -> etree._Element:
         """Put plaintext in the place of *data*; find everything again where that made a new tree.
@@ -419,6 +448,7 @@ class _Reader:
         primary = self._primary()
         self._check_signed(primary)
         self._check_encrypted(primary)
+        self._check_required()
         if sent and self._policy.confirms_signatures:
             self._check_confirmed(primary, sent)
         return Verified(
@@ -447,6 +477,9 @@ class _Reader:
             self._check_derivation(primary.source)
             if len(primary.source.secret) < self._suite.signature_key_length:
                 raise VerificationError("derived-key", "The key of a signature is too short")
+            context = primary.source.context
+            if context is not None and len(context.secret) < self._suite.minimum_key_length:
+                raise VerificationError("context", "The key of the context is too short for the policy")
         if self._binding.encrypt_signature and not primary.hidden:
             raise VerificationError("encrypted-parts", "The policy demands an encrypted signature")
         return primary
@@ -469,6 +502,14 @@ class _Reader:
                 name = etree.QName(part).localname
                 raise VerificationError(
                     "signed-parts", f"The policy demands that {name} is signed, and it is not"
+                )
+
+    def _check_required(self) -> None:
+        tags = [str(block.tag) for block in self._soap.blocks()]
+        for part in self._policy.required.headers:
+            if not any(part.matches(tag) for tag in tags):
+                raise VerificationError(
+                    "required-parts", f"The policy demands a header {part.name or part.namespace}"
                 )
 
     def _check_encrypted(self, primary: _Signature) -> None:

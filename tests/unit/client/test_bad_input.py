@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.attacks.forge import World
 from tests.attacks.line import Forward, Line, is_bootstrap
-from tests.loopback import Answer, Request
+from tests.loopback import Answer, Loopback, Request
 from tests.unit.parties import CLIENT, CLIENT2, NOW, SERVER, identity, key_pem, pem
 from tests.unit.policy.documents import cxf_wsdl
 from zeep_secureconv import (
@@ -65,7 +65,7 @@ def p12() -> bytes:
     """client.p12 with the password "changeit"."""
     key = CLIENT.private_key
     encryption = serialization.BestAvailableEncryption(b"changeit")
-    return pkcs12.serialize_key_and_certificates(b"client", key, CLIENT.make(), None, encryption)  # type: ignore[arg-type]
+    return pkcs12.serialize_key_and_certificates(b"client", key, CLIENT.make(), None, encryption)
 
 
 @pytest.mark.parametrize("password", ["wrong", "", None, "chängeit"])
@@ -202,9 +202,7 @@ ANSWERS: dict[str, Callable[[], Answer | None]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_strange_answer_of_the_trust_service_is_told(
-    line: Line, sc: SecureConversation, name: str
-) -> None:
+def test_a_strange_answer_of_the_trust_service_is_told(line: Line, sc: SecureConversation, name: str) -> None:
     """One typed error with a hint, no context, nothing of the call sent; the next call works."""
     client = line.client(sc)
     line.post = lambda _request, _forward: ANSWERS[name]()
@@ -221,14 +219,16 @@ def test_a_strange_answer_of_the_trust_service_is_told(
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_strange_answer_to_a_call_is_told(line: Line, sc: SecureConversation, name: str) -> None:
-    """An error of zeep's or ours, the context is kept, and the next call works without another bootstrap."""
+    """One typed error with a hint, the context is kept, and the next call works without another bootstrap."""
     client = line.client(sc)
     _works(client)
     held = sc.contexts()
     line.post = lambda _request, _forward: ANSWERS[name]()
-    with pytest.raises((zeep.exceptions.Error, requests.RequestException)) as caught:
+    with pytest.raises(TransportError) as caught:
         client.service.echo("hello")
-    assert str(caught.value)
+    assert caught.value.hint
+    assert caught.value.doing == "calling the service"
+    assert (caught.value.endpoint, caught.value.context) == (line.endpoint, held[0].identifier)
     line.let_pass()
     _works(client)
     assert sc.contexts() == held
@@ -291,7 +291,88 @@ def test_an_unreachable_service_is_told(line: Line, sc: SecureConversation) -> N
     _works(client)
 
 
+@pytest.mark.parametrize("gone", [False, True], ids=["slow", "gone"])
+def test_a_call_without_an_answer_is_told(line: Line, sc: SecureConversation, gone: bool) -> None:
+    """Time-outs and lost connections of a call are TransportErrors, whose cause is the exception of requests."""
+    transport = sc.transport(operation_timeout=10)
+    client = sc.client(line.wsdl, transport=transport)
+    _works(client)
+
+    def slow(request: Request, forward: Forward) -> Answer | None:
+        time.sleep(0 if gone else 0.5)
+        return None if gone else forward(request)
+
+    line.post = slow
+    transport.operation_timeout = 10 if gone else 0.05
+    with pytest.raises(TransportError) as caught:
+        client.service.echo("hello")
+    assert isinstance(caught.value.__cause__, requests.ConnectionError if gone else requests.Timeout)
+    assert caught.value.hint
+    line.let_pass()
+    transport.operation_timeout = 10
+    _works(client)
+    transport.session.close()
+
+
+def test_an_answer_too_wide_is_refused_before_it_is_parsed(line: Line) -> None:
+    """Empty elements by the thousand would take many times their size in memory."""
+    with line.conversation(cancel_on_close=False, limits=Limits(elements=1_000)) as sc:
+        client = line.client(sc)
+        _works(client)
+        body = CUT.replace(b"<a", b"<a/>" * 3_000) + b"</soap:Body></soap:Envelope>"
+        line.post = lambda _request, _forward: Answer(body)
+        with pytest.raises(LimitExceeded) as caught:
+            client.service.echo("hello")
+        assert caught.value.check == "elements"
+        line.let_pass()
+        _works(client)
+
+
 # --------------------------------------------------------------------------------------------- wrong WSDLs
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (Answer(HTML, 200, {"Content-Type": "text/html"}), ConfigurationError, "web page"),
+        (Answer(HTML, 404, {"Content-Type": "text/html"}), TransportError, "404"),
+        (None, TransportError, "not reached"),
+    ],
+    ids=["HTML", "404", "gone"],
+)
+def test_a_wsdl_that_cannot_be_fetched_is_told(
+    line: Line, sc: SecureConversation, answer: Answer | None, error: type[Exception], said: str
+) -> None:
+    """What is not at the WSDL's address is told with the address, without the password in it, and a hint."""
+    _works(line.client(sc))
+    with Loopback(lambda _: answer) as other, pytest.raises(error, match=said) as caught:
+        sc.client(f"{other.url.replace('//', '//alice:Kennwort@')}/peer?wsdl")
+    assert isinstance(caught.value, SecureConversationError)
+    assert caught.value.hint
+    assert "/peer?wsdl" in str(caught.value)
+    assert "Kennwort" not in str(caught.value)
+
+
+def test_a_missing_import_of_a_policy_file_is_told(line: Line, tmp_path: Path) -> None:
+    """A WSDL given as policy= that imports what is not there, and the same after it was put there."""
+    whole = cxf_wsdl("asym-dk")
+    at = whole.index("<wsdl:types" if "<wsdl:types" in whole else "<types")
+    end = whole.index("definitions>", whole.index("types>", at))
+    end = whole.rindex("<", 0, end)
+    outer = (
+        whole[:at] + '<i:import xmlns:i="http://schemas.xmlsoap.org/wsdl/" namespace="urn:secureconv:peer" '
+    )
+    outer += f'location="inner.wsdl"/>{whole[end:]}'
+    path = tmp_path / "outer.wsdl"
+    path.write_text(outer)
+    with line.conversation(policy=str(path)) as sc:
+        with pytest.raises(ConfigurationError, match=r"inner\.wsdl") as caught:
+            line.client(sc).service.echo("hello")
+        assert caught.value.hint
+    assert line.loopback.posts == []
+    (tmp_path / "inner.wsdl").write_text(whole)
+    with line.conversation(policy=str(path), cancel_on_close=False) as sc:
+        _works(line.client(sc))
 
 
 def _save(folder: Path, wsdl: str, line: Line) -> str:
@@ -315,7 +396,9 @@ def test_a_wsdl_without_policy_is_told(line: Line, sc: SecureConversation, tmp_p
 
 def test_an_assertion_nobody_knows_is_told(line: Line, sc: SecureConversation, tmp_path: Path) -> None:
     """The error names the assertion and the line it stands in, before anything is sent."""
-    wsdl = cxf_wsdl("asym-dk").replace("<sp:IncludeTimestamp/>", '<x:Levitate xmlns:x="urn:x"/><sp:IncludeTimestamp/>')
+    wsdl = cxf_wsdl("asym-dk").replace(
+        "<sp:IncludeTimestamp/>", '<x:Levitate xmlns:x="urn:x"/><sp:IncludeTimestamp/>'
+    )
     with pytest.raises(PolicyError) as caught:
         sc.client(_save(tmp_path, wsdl, line)).service.echo("hello")
     assert caught.value.assertion == "{urn:x}Levitate"
@@ -345,7 +428,9 @@ def test_a_policy_for_other_operations_is_told(line: Line, tmp_path: Path) -> No
     assert line.loopback.posts == []
 
 
-@pytest.mark.parametrize("content", [None, HTML, CUT, b"", b"<note/>"], ids=["missing", "HTML", "cut", "empty", "other"])
+@pytest.mark.parametrize(
+    "content", [None, HTML, CUT, b"", b"<note/>"], ids=["missing", "HTML", "cut", "empty", "other"]
+)
 def test_a_policy_file_that_is_none_is_told(line: Line, tmp_path: Path, content: bytes | None) -> None:
     """A path given as policy= that leads to nothing, or to something else."""
     path = tmp_path / "policy.xml"
@@ -359,7 +444,7 @@ def test_a_policy_file_that_is_none_is_told(line: Line, tmp_path: Path, content:
 
 
 def test_a_wsdl_as_an_open_file_needs_a_policy(line: Line) -> None:
-    """zeep reads it once and does not tell from where; with policy= it works."""
+    """Zeep reads it once and does not tell from where; with policy= it works."""
     with line.conversation() as sc:
         client = sc.client(io.BytesIO(_published(line)))  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError) as caught:

@@ -174,7 +174,7 @@ def test_a_lost_context_is_replaced_by_the_next_call(
 
 
 def test_an_unsecured_fault_is_marked(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
-    """A fault that anybody could have sent is a zeep Fault too, marked as unauthenticated; the context stays."""
+    """A fault that anybody could have sent is a zeep Fault too, marked as unauthenticated; the context is suspect then."""
     client.service.echo("x")
     text = b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><s:Fault>"
     text += b"<faultcode>s:Server</faultcode><faultstring>oops</faultstring></s:Fault></s:Body></s:Envelope>"
@@ -183,10 +183,12 @@ def test_an_unsecured_fault_is_marked(service: Service, sc: SecureConversation, 
         client.service.echo("x")
     assert isinstance(caught.value, UnsecuredFault)
     assert not caught.value.verified
-    assert (caught.value.message, caught.value.context) == ("oops", sc.contexts()[0].identifier)
+    assert caught.value.message == "oops"
+    assert caught.value.context is not None
+    assert sc.contexts() == []  # Liberty and Metro answer so when they lost a context
     service.interfere = None
     assert client.service.echo("x") == "x"
-    assert service.kinds().count("issue") == 1
+    assert service.kinds().count("issue") == 2
 
 
 # ------------------------------------------------------------------------------------------- other answers
@@ -338,7 +340,7 @@ def test_a_context_can_be_had_before_a_call(
 def test_issue_always_gives_a_new_context(
     service: Service, sc: SecureConversation, client: zeep.Client
 ) -> None:
-    """issue() asks in any case, and later calls use what it got."""
+    """issue() asks in any case, later calls use what it got, and the context before is given back."""
     client.service.echo("x")
     (first,) = sc.contexts()
     second = sc.issue(service.url)
@@ -346,7 +348,7 @@ def test_issue_always_gives_a_new_context(
     assert sc.contexts() == [second]
     client.service.echo("x")
     assert second.identifier.encode() in service.posted[-1].body
-    assert service.kinds() == ["issue", "echo", "issue", "echo"]
+    assert service.kinds() == ["issue", "echo", "issue", "cancel", "echo"]
 
 
 def test_cancel_gives_contexts_back(service: Service, sc: SecureConversation, client: zeep.Client) -> None:

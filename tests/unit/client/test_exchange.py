@@ -73,8 +73,8 @@ def test_soap_is_taken_with_any_status(loopback: Loopback, status: int) -> None:
         (Answer(b"", 202), "202 and nothing else", 202),
         (Answer(GOOD, 307, {"Location": "/elsewhere"}), "redirects", 307),
         (Answer(GOOD, 301, {}), "redirects", 301),
-        (None, "not reached", 0),
-        (Answer(GOOD, 200, {"Content-Length": str(len(GOOD) + 5)}, cut=True), "not reached", 0),
+        (None, "cannot be read to its end|not reached", 0),
+        (Answer(GOOD, 200, {"Content-Length": str(len(GOOD) + 5)}, cut=True), "to its end", 0),
     ],
 )
 def test_what_is_no_answer_is_a_transport_error(

@@ -10,7 +10,7 @@ from tests.unit.messages import conversation, wire
 from tests.unit.parties import Time, environment, identity, trust
 from zeep_secureconv import Identity, Limits, MemoryStore, SecurityContext
 from zeep_secureconv.conversation.initiator import Exchange, Initiator
-from zeep_secureconv.conversation.issuer import Issued, Issuer
+from zeep_secureconv.conversation.issuer import Issued, Issuer, Principal
 from zeep_secureconv.conversation.policies import ConversationPolicy, dialect_of
 from zeep_secureconv.environment import Environment
 from zeep_secureconv.policy import Direction, Policy
@@ -33,6 +33,11 @@ HOUR = timedelta(hours=1)
 PRINCIPAL = "CN=client,O=Test"
 
 Change = Callable[[RequestSecurityTokenResponse], RequestSecurityTokenResponse]
+
+
+def who(name: str) -> Principal:
+    """A principal whose name tells it from others."""
+    return Principal(name=name, owner=name)
 
 
 @dataclass
@@ -105,7 +110,7 @@ class Pair:
         """
         verified, request = self.read(exchange)
         assert verified.signer is not None
-        issued = self.issuer.issue(request, verified.signer.subject.rfc4514_string())
+        issued = self.issuer.issue(request, who(verified.signer.subject.rfc4514_string()))
         response = change(issued.response) if change is not None else issued.response
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(response, self.dialect, exchange.kind))
@@ -139,4 +144,4 @@ class Pair:
 
     def renew(self, request: RequestSecurityToken, principal: str = PRINCIPAL) -> Issued:
         """A renewal by the service."""
-        return self.issuer.renew(request, principal)
+        return self.issuer.renew(request, who(principal))

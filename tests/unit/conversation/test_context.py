@@ -96,7 +96,7 @@ _octets = st.none() | st.binary(max_size=50)
 _names = st.text(max_size=20)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.builds(
         SecurityContext,

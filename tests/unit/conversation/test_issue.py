@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conversation.pair import ENDPOINT, HOUR, PRINCIPAL, Change, Pair
+from tests.unit.conversation.pair import ENDPOINT, HOUR, PRINCIPAL, Change, Pair, who
 from tests.unit.messages import asymmetric, canonical, conversation, message, order, read, secured, wire
 from tests.unit.parties import NOW, Time, identity
 from zeep_secureconv import LimitExceeded, Limits, SecurityContext, VerificationError
@@ -162,7 +162,7 @@ def rst(**changes: Any) -> RequestSecurityToken:
 
 def test_two_entropies_make_a_computed_key() -> None:
     """With the client's entropy the key is P_SHA1 of both, and the answer says so without holding it."""
-    issued = Pair().issuer.issue(rst(), PRINCIPAL)
+    issued = Pair().issuer.issue(rst(), who(PRINCIPAL))
     answer = issued.response
     assert answer.entropy is not None
     assert issued.context.key.secret == p_sha1(bytes(range(32)), answer.entropy.secret, 32)
@@ -172,11 +172,11 @@ def test_two_entropies_make_a_computed_key() -> None:
 
 def test_without_client_entropy_the_service_gives_the_key() -> None:
     """Without the client's entropy the key travels as a proof, where the policy lets it."""
-    issued = Pair().issuer.issue(rst(entropy=None), PRINCIPAL)
+    issued = Pair().issuer.issue(rst(entropy=None), who(PRINCIPAL))
     assert issued.response.proof_secret == issued.context.key.secret
     assert (issued.response.computed_key, issued.response.entropy) == (None, None)
     with pytest.raises(RequestRefused) as caught:
-        Pair(conversation(trust=_DEMANDING)).issuer.issue(rst(entropy=None), PRINCIPAL)
+        Pair(conversation(trust=_DEMANDING)).issuer.issue(rst(entropy=None), who(PRINCIPAL))
     assert caught.value.code == "InvalidRequest"
 
 
@@ -185,7 +185,7 @@ def test_without_client_entropy_the_service_gives_the_key() -> None:
 )
 def test_the_key_size_stays_within_the_suite(wanted: int | None, given: int) -> None:
     """The size asked for is granted between the suite's minimum and its maximum."""
-    issued = Pair().issuer.issue(rst(key_size=wanted), PRINCIPAL)
+    issued = Pair().issuer.issue(rst(key_size=wanted), who(PRINCIPAL))
     assert len(issued.context.key.secret) == given
     assert issued.response.key_size == given
 
@@ -206,14 +206,14 @@ def test_a_shorter_lifetime_is_granted_and_a_longer_is_not(
     wanted: Lifetime | None, granted: timedelta
 ) -> None:
     """The lifetime asked for counts up to the service's own."""
-    issued = Pair().issuer.issue(rst(lifetime=wanted), PRINCIPAL)
+    issued = Pair().issuer.issue(rst(lifetime=wanted), who(PRINCIPAL))
     assert issued.response.lifetime == Lifetime(NOW, NOW + granted)
     assert issued.context.expires == NOW + granted
 
 
 def test_the_answer_names_what_was_asked() -> None:
     """@Context and AppliesTo come back, and references inside and outside of messages are given."""
-    issued = Pair().issuer.issue(rst(context="urn:context", applies_to="urn:applies"), PRINCIPAL)
+    issued = Pair().issuer.issue(rst(context="urn:context", applies_to="urn:applies"), who(PRINCIPAL))
     answer = issued.response
     assert (answer.context, answer.applies_to) == ("urn:context", "urn:applies")
     assert answer.token is not None
@@ -236,10 +236,10 @@ def test_the_answer_names_what_was_asked() -> None:
 def test_what_is_not_issued_is_refused(request_: RequestSecurityToken) -> None:
     """Other requests, tokens of another generation, and what nobody supports are refused as InvalidRequest."""
     pair = Pair()
-    pair.issuer.issue(rst(computed_key_algorithm=_PSHA1), PRINCIPAL)
+    pair.issuer.issue(rst(computed_key_algorithm=_PSHA1), who(PRINCIPAL))
     before = len(list(pair.store.items("service")))
     with pytest.raises(RequestRefused) as caught:
-        pair.issuer.issue(request_, PRINCIPAL)
+        pair.issuer.issue(request_, who(PRINCIPAL))
     assert caught.value.code == "InvalidRequest"
     assert len(list(pair.store.items("service"))) == before
 
@@ -248,20 +248,20 @@ def test_a_principal_holds_so_many_contexts_and_no_more() -> None:
     """One principal cannot fill the store; others still get contexts, and an ended one makes room."""
     pair = Pair(limits=Limits(contexts_per_principal=3))
     for _ in range(3):
-        pair.issuer.issue(rst(), PRINCIPAL)
+        pair.issuer.issue(rst(), who(PRINCIPAL))
     with pytest.raises(RequestRefused) as caught:
-        pair.issuer.issue(rst(), PRINCIPAL)
+        pair.issuer.issue(rst(), who(PRINCIPAL))
     assert caught.value.code == "RequestFailed"
-    pair.issuer.issue(rst(), "CN=other")
+    pair.issuer.issue(rst(), who("CN=other"))
 
 
 def test_a_full_store_refuses() -> None:
     """A store that is full of living contexts is a refusal, not a crash."""
     pair = Pair()
     pair.store._size = 1
-    pair.issuer.issue(rst(), PRINCIPAL)
+    pair.issuer.issue(rst(), who(PRINCIPAL))
     with pytest.raises(RequestRefused) as caught:
-        pair.issuer.issue(rst(), "CN=other")
+        pair.issuer.issue(rst(), who("CN=other"))
     assert caught.value.code == "RequestFailed"
     assert isinstance(caught.value.__cause__, LimitExceeded)
 
@@ -449,7 +449,7 @@ def test_nothing_secret_shows() -> None:
     exchange = pair.ask()
     _, request = pair.read(exchange)
     assert request.entropy is not None
-    issued = pair.issuer.issue(request, PRINCIPAL)
+    issued = pair.issuer.issue(request, who(PRINCIPAL))
     secrets: list[bytes] = [request.entropy.secret, issued.context.key.secret]
     for shown in (repr(exchange), repr(request), repr(issued), repr(pair.issue())):
         for secret in secrets:

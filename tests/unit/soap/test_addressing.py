@@ -16,6 +16,7 @@ from zeep_secureconv.soap.addressing import (
     address_request,
     new_message_id,
     read_addressing,
+    target_of,
 )
 from zeep_secureconv.soap.envelope import Soap, parse
 
@@ -162,3 +163,16 @@ def test_each_generation_has_its_own_names() -> None:
     assert ANONYMOUS[WSA_2004] == "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
     assert FAULT_ACTION[WSA_2005] == "http://www.w3.org/2005/08/addressing/soap/fault"
     assert FAULT_ACTION[WSA_2004] == "http://schemas.xmlsoap.org/ws/2004/08/addressing/fault"
+
+
+def test_the_target_of_a_request_is_what_it_will_be_addressed_to() -> None:
+    """To and Action of a request are read before it is addressed; of doubles the first counts."""
+    soap = with_headers(
+        "<a:To> http://1 </a:To><a:To>http://2</a:To><a:Action>urn:1</a:Action><a:Action>urn:2</a:Action>"
+    )
+    assert target_of(soap) == ("http://1", "urn:1")
+    addressed(soap)
+    read = read_addressing(soap)
+    assert (read.to, read.action) == ("http://1", "urn:1")
+    assert target_of(bare()) == (None, None)
+    assert target_of(with_headers("<a:To> </a:To><x/>")) == (None, None)

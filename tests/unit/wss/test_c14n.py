@@ -40,7 +40,7 @@ def digest_by_xmlsec(apex: etree._Element, prefixes: list[str]) -> bytes:
     return base64.b64decode(signature.findtext(f".//{{{DS}}}DigestValue") or "")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(documents(), st.lists(st.sampled_from(["a", "b", "c", "xml", "none"]), unique=True))
 def test_it_is_what_xmlsec_digests(root: etree._Element, prefixes: list[str]) -> None:
     """Any document, with any PrefixList without #default, has the canonical form that xmlsec works with."""
@@ -48,7 +48,7 @@ def test_it_is_what_xmlsec_digests(root: etree._Element, prefixes: list[str]) ->
     assert hashlib.sha1(form).digest() == digest_by_xmlsec(root[0], prefixes), form
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(documents(), st.lists(st.sampled_from(["a", "b", "c"]), unique=True))
 def test_it_is_what_xmlsec_digests_with_the_default_namespace_listed(
     root: etree._Element, prefixes: list[str]

@@ -6,6 +6,8 @@ import base64
 
 import pytest
 from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from tests.unit.messages import SCT, context
@@ -25,6 +27,7 @@ from zeep_secureconv.names import (
 from zeep_secureconv.policy import ReferenceStyle, Wss, X509Token
 from zeep_secureconv.wss import references
 from zeep_secureconv.wss.certificates import is_issued_as, issuer_name, subject_key_identifier, thumbprint
+from zeep_secureconv.wss.distinguished import normal_name
 from zeep_secureconv.wss.references import TokenReference, read_reference
 
 STYLES = (ReferenceStyle.KEY_IDENTIFIER, ReferenceStyle.ISSUER_SERIAL, ReferenceStyle.THUMBPRINT)
@@ -132,6 +135,80 @@ def test_java_and_openssl_write_some_names_otherwise(spelling: str) -> None:
     assert is_issued_as(certificate, spelling, serial)
     assert not is_issued_as(certificate, spelling.replace("Hessen", "Bayern"), serial)
     assert not is_issued_as(CLIENT.make(), spelling, str(CLIENT.make().serial_number))
+
+
+_SPECIAL = CA.but(
+    subject=(
+        (NameOID.COUNTRY_NAME, "DE"),
+        (NameOID.ORGANIZATION_NAME, 'Acme, "Best" + Inc.'),
+        (NameOID.SERIAL_NUMBER, "AB=12"),
+        (NameOID.EMAIL_ADDRESS, "ca@test.org"),
+        (NameOID.COMMON_NAME, "M\u00fcller #1"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        # RFC 4514, RFC 2253 as Java's getName(), Java's toString(), .NET, OpenSSL, RFC 1779
+        '1.2.840.113549.1.9.1=ca@test.org,CN=M\u00fcller #1,2.5.4.5=AB=12,O=Acme\\, \\"Best\\" \\+ Inc.,C=DE',
+        "CN=M\u00fcller \\#1,1.2.840.113549.1.9.1=#160b636140746573742e6f7267,2.5.4.5=#130541423d3132,"
+        'O=Acme\\, \\"Best\\" \\+ Inc.,C=DE',
+        "CN=M\u00fcller #1, EMAILADDRESS=ca@test.org, OID.2.5.4.5=#130541423D3132, "
+        'O="Acme, \\"Best\\" + Inc.", C=DE',
+        'CN=M\u00fcller #1, E=ca@test.org, SERIALNUMBER=AB=12, O="Acme, ""Best"" + Inc.", C=DE',
+        'CN="M\u00fcller #1", E=ca@test.org, oid.2.5.4.5=AB=12, O="Acme, ""Best"" + Inc.", C=DE',
+        "C = DE, O = \\"
+        "41cme\\2C \\22Best\\22 \\2B Inc., serialNumber = AB\\3D12, emailAddress = ca@test.org, CN = M\\C3\\BCller #1",
+        'CN=M\u00fcller #1; E=ca@test.org; OID.2.5.4.5="AB=12"; O="Acme, \\"Best\\" + Inc."; C=DE',
+    ],
+)
+def test_quoted_escaped_and_hexadecimal_names_mean_the_same(spelling: str) -> None:
+    """Quotes, escapes, DER in hexadecimal, keywords and OIDs are ways to write one name; another name is another."""
+    certificate = CLIENT.but(issuer=_SPECIAL).make()
+    serial = str(certificate.serial_number)
+    assert is_issued_as(certificate, issuer_name(certificate), serial)
+    assert is_issued_as(certificate, spelling, serial)
+    for old, new in (
+        ("C=DE", "C=FR"),
+        ("C = DE", "C = FR"),
+        ("Best", "Worst"),
+        ("Inc.", "Ltd."),
+        ("ller", "lller"),
+    ):
+        if old in spelling:
+            assert not is_issued_as(certificate, spelling.replace(old, new), serial)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("O=Acme\\, Inc.,C=DE", "O=Acme,Inc.,C=DE"),
+        ("O=a\\,CN=b", "O=a,CN=b"),
+        ('O="a,CN=b"', "O=a,CN=b"),
+        ("O=a+CN=b", "O=a,CN=b"),
+        ("O=a+CN=b", "O=a\\+CN=b"),
+        ("O=#130161", "O=#130162"),
+        ("O=#1301", "O="),
+        ("O=\\#130161", "O=#130161"),
+        ("SN=x", "SERIALNUMBER=x"),
+        ("CN=a", "CN=a,CN=a"),
+        ("CN=a", ""),
+        ("CN=a", "a"),
+        ('CN="a', "CN=a"),
+    ],
+)
+def test_different_names_stay_different(one: str, other: str) -> None:
+    """Reading many spellings makes no two names the same, nor does it fail on what is no name."""
+    assert normal_name(one) == normal_name(f" {one} ")
+    assert normal_name(one) != normal_name(other)
+
+
+@given(st.text(alphabet='aA1#=,;+"\\ .OID\u00fc\n', max_size=40))
+def test_any_text_can_be_compared(text: str) -> None:
+    """What a peer writes for a name is compared and never fails."""
+    assert normal_name(text) == normal_name(text.swapcase()) or "\\" in text or "#" in text
 
 
 def test_an_issuer_with_special_characters_survives_xml() -> None:

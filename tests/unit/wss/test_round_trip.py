@@ -132,7 +132,7 @@ _TEXT = st.text(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=_TEXT.filter(lambda text: "\ufffe" not in text and "\uffff" not in text), before=st.booleans())
 def test_any_text_comes_through(text: str, before: bool) -> None:
     """Any text that XML can hold comes through: angle brackets, carriage returns, astral characters, nothing."""
@@ -142,7 +142,7 @@ def test_any_text_comes_through(text: str, before: bool) -> None:
     assert (verified.soap.body[0].text or "") == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_any_payload_comes_through(data: st.DataObject) -> None:
     """Any payload has the same canonical form before and after, in either order of signing and encryption."""

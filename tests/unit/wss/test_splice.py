@@ -172,7 +172,7 @@ def test_a_mark_of_an_attacker_is_refused() -> None:
         assert caught.value.check == "decryption"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_content_comes_back(data: st.DataObject) -> None:
     """Any content, cut out of any place as text and put back, leaves the canonical form as it was."""

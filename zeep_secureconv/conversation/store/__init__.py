@@ -30,5 +30,8 @@ class Store(Protocol):
     def drop(self, key: RecordKey, context: SecurityContext) -> bool:
         """Remove *context*; False if what is there is another one, so that a late fault never kills a newer one."""
 
+    def held_by(self, owner: str) -> int:
+        """How many records a principal holds on a service, its renewed and fading keys among them."""
+
     def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         """All records of a role, "client" or "service"."""

@@ -28,6 +28,7 @@ class MemoryStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._records: OrderedDict[RecordKey, SecurityContext] = OrderedDict()
+        self._of: dict[str, set[RecordKey]] = {}
 
     def get(self, key: RecordKey) -> SecurityContext | None:
         """The context under *key*, or None."""
@@ -44,7 +45,7 @@ class MemoryStore:
                 return False
             if len(self._records) >= self._size:
                 self._make_room()
-            self._records[key] = context
+            self._put(key, context)
             return True
 
     def replace(self, key: RecordKey, old: SecurityContext, new: SecurityContext) -> bool:
@@ -52,7 +53,8 @@ class MemoryStore:
         with self._lock:
             if not _same(self._records.get(key), old):
                 return False
-            self._records[key] = new
+            self._remove(key)
+            self._put(key, new)
             return True
 
     def drop(self, key: RecordKey, context: SecurityContext) -> bool:
@@ -60,8 +62,16 @@ class MemoryStore:
         with self._lock:
             if not _same(self._records.get(key), context):
                 return False
-            del self._records[key]
+            self._remove(key)
             return True
+
+    def held_by(self, owner: str) -> int:
+        """How many living records a principal holds on a service; those that are over are dropped."""
+        with self._lock:
+            for key in list(self._of.get(owner, ())):
+                if self._records[key].is_over(self._clock):
+                    self._remove(key)
+            return len(self._of.get(owner, ()))
 
     def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         """All records of a role."""
@@ -69,9 +79,22 @@ class MemoryStore:
             records = list(self._records.items())
         return iter([(key, context) for key, context in records if key[0] == role])
 
+    def _put(self, key: RecordKey, context: SecurityContext) -> None:
+        self._records[key] = context
+        if context.owner is not None:
+            self._of.setdefault(context.owner, set()).add(key)
+
+    def _remove(self, key: RecordKey) -> None:
+        owner = self._records.pop(key).owner
+        if owner is not None:
+            keys = self._of[owner]
+            keys.discard(key)
+            if not keys:
+                del self._of[owner]
+
     def _make_room(self) -> None:
         for key in [key for key, context in self._records.items() if context.is_over(self._clock)]:
-            del self._records[key]
+            self._remove(key)
         if len(self._records) >= self._size:
             raise LimitExceeded("contexts", "The store of contexts is full")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
@@ -107,6 +108,33 @@ def test_an_expired_context_can_be_dropped(store: Store, time: Time) -> None:
         assert found.is_over(time.clock)
         assert store.drop(KEY, found)
     assert store.add(KEY, made("urn:uuid:2"))
+
+
+def of(principal: str, identifier: str) -> SecurityContext:
+    """A service's context of a principal."""
+    return replace(made(identifier), principal=principal, owner=principal)
+
+
+def test_the_records_of_a_principal_are_counted(store: Store, time: Time) -> None:
+    """What a principal holds on a service is counted as it comes and goes, and what is over does not count."""
+    keys: list[RecordKey] = [("service", "/peer", f"urn:uuid:{number}", "") for number in range(4)]
+    assert store.held_by("CN=a") == 0
+    for number, principal in enumerate(("CN=a", "CN=a", "CN=b")):
+        store.add(keys[number], of(principal, f"urn:uuid:{number}"))
+    store.add(keys[0], of("CN=a", "urn:uuid:9"))
+    store.add(KEY, made())
+    assert [store.held_by(name) for name in ("CN=a", "CN=b", "CN=c")] == [2, 1, 0]
+    renewed = replace(of("CN=a", "urn:uuid:0"), key=context(identifier="urn:uuid:0", instance="1"))
+    assert store.replace(keys[0], of("CN=a", "urn:uuid:0"), renewed)
+    assert store.held_by("CN=a") == 2
+    assert store.drop(keys[0], renewed)
+    assert not store.drop(keys[0], renewed)
+    assert store.held_by("CN=a") == 1
+    time.forward(timedelta(hours=2))
+    store.add(
+        keys[3], replace(of("CN=a", "urn:uuid:3"), created=time.now, expires=time.now + timedelta(hours=1))
+    )
+    assert [store.held_by(name) for name in ("CN=a", "CN=b")] == [1, 0]
 
 
 def raced(threads: int, act: Callable[[int], bool]) -> int:
