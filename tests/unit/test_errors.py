@@ -121,7 +121,7 @@ _FULL = [
 @pytest.mark.parametrize("error", [*_EXAMPLES, *_FULL], ids=_name)
 @pytest.mark.parametrize(
     "again",
-    [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy],
+    [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy],  # noqa: S301
     ids=["pickle", "copy", "deepcopy"],
 )
 def test_it_survives_pickle_and_copy(

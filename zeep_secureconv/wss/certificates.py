@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -18,6 +19,9 @@ from ..errors import ConfigurationError, VerificationError
 from .distinguished import normal_name
 
 Source = str | Path | bytes
+
+#: In bits; every suite of WS-SecurityPolicy 1.2 (section 6.1) has it.
+_SHORTEST_RSA_KEY = 1024
 
 _ROLE_USAGES = {
     "server": frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}),
@@ -181,6 +185,13 @@ class Trust:
                 f"The {role}'s certificate is not valid now: it is for {certificate.not_valid_before_utc:%Y-%m-%d} "
                 f"to {certificate.not_valid_after_utc:%Y-%m-%d}",
                 hint="renew the certificate, or set the clock",
+            )
+        key = certificate.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _SHORTEST_RSA_KEY:
+            raise VerificationError(
+                "certificate",
+                f"The {role}'s RSA key has {key.key_size} bits, and anybody can break it",
+                hint=f"have a certificate issued for a key of 2048 bits; {_SHORTEST_RSA_KEY} are the least",
             )
         if any(same(certificate, pin) for pin in self.pins):
             return

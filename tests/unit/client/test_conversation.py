@@ -174,7 +174,7 @@ def test_a_lost_context_is_replaced_by_the_next_call(
 
 
 def test_an_unsecured_fault_is_marked(service: Service, sc: SecureConversation, client: zeep.Client) -> None:
-    """A fault that anybody could have sent is a zeep Fault too, marked as unauthenticated; the context is suspect then."""
+    """A fault that anybody could have sent is a zeep Fault, marked as unauthenticated; the context is suspect."""
     client.service.echo("x")
     text = b"<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><s:Fault>"
     text += b"<faultcode>s:Server</faultcode><faultstring>oops</faultstring></s:Fault></s:Body></s:Envelope>"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conversation.pair import HOUR, PRINCIPAL, Pair, who
+from tests.unit.conversation.pair import HOUR, PRINCIPAL, Pair
 from tests.unit.messages import conversation, order, wire
 from tests.unit.parties import NOW, identity
 from zeep_secureconv import SecurityContext, VerificationError

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -105,6 +107,26 @@ def test_a_certificate_outside_its_validity_is_refused(begin: timedelta, end: ti
     assert "not valid now" in refused(BY_CA, wrong).message
     assert "not valid now" in refused(Trust.of([wrong.make()]), wrong).message
     Trust.of([wrong.make()]).check(wrong.make(), role="server", now=NOW + (begin + end) / 2)
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["issued", "pinned"])
+def test_a_short_rsa_key_is_refused(pinned: bool) -> None:
+    """A key of 512 bits is refused, under an authority and as a pin; 1024 bits, which the suites allow, are not."""
+
+    def attempt(bits: int) -> None:
+        key = rsa.RSAPublicNumbers(65537, (1 << bits) - 1).public_key()
+        builder = x509.CertificateBuilder(CA.make().subject, CLIENT.make().subject, key, 5)
+        builder = builder.not_valid_before(NOW - timedelta(1)).not_valid_after(NOW + timedelta(1))
+        certificate = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(rsa_key("ca").public_key()), False
+        ).sign(CA.private_key, hashes.SHA256())
+        Trust.of([certificate if pinned else CA.make()]).check(certificate, role="server", now=NOW)
+
+    attempt(1024)
+    with pytest.raises(VerificationError) as caught:
+        attempt(512)
+    assert caught.value.check == "certificate"
+    assert "512 bits" in caught.value.message
 
 
 def test_an_expired_anchor_vouches_for_nobody() -> None:

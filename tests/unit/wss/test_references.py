@@ -153,14 +153,21 @@ _SPECIAL = CA.but(
     [
         # RFC 4514, RFC 2253 as Java's getName(), Java's toString(), .NET, OpenSSL, RFC 1779
         '1.2.840.113549.1.9.1=ca@test.org,CN=M\u00fcller #1,2.5.4.5=AB=12,O=Acme\\, \\"Best\\" \\+ Inc.,C=DE',
-        "CN=M\u00fcller \\#1,1.2.840.113549.1.9.1=#160b636140746573742e6f7267,2.5.4.5=#130541423d3132,"
-        'O=Acme\\, \\"Best\\" \\+ Inc.,C=DE',
-        "CN=M\u00fcller #1, EMAILADDRESS=ca@test.org, OID.2.5.4.5=#130541423D3132, "
-        'O="Acme, \\"Best\\" + Inc.", C=DE',
+        (
+            "CN=M\u00fcller \\#1,1.2.840.113549.1.9.1=#160b636140746573742e6f7267,2.5.4.5=#130541423d3132,O=Acme\\, "
+            '\\"Best\\" \\+ Inc.,C=DE'
+        ),
+        (
+            "CN=M\u00fcller #1, EMAILADDRESS=ca@test.org, OID.2.5.4.5=#130541423D3132, "
+            'O="Acme, \\"Best\\" + Inc.", C=DE'
+        ),
         'CN=M\u00fcller #1, E=ca@test.org, SERIALNUMBER=AB=12, O="Acme, ""Best"" + Inc.", C=DE',
         'CN="M\u00fcller #1", E=ca@test.org, oid.2.5.4.5=AB=12, O="Acme, ""Best"" + Inc.", C=DE',
-        "C = DE, O = \\"
-        "41cme\\2C \\22Best\\22 \\2B Inc., serialNumber = AB\\3D12, emailAddress = ca@test.org, CN = M\\C3\\BCller #1",
+        (
+            "C = DE, O = \\"
+            "41cme\\2C \\22Best\\22 \\2B Inc., serialNumber = AB\\3D12, "
+            "emailAddress = ca@test.org, CN = M\\C3\\BCller #1"
+        ),
         'CN=M\u00fcller #1; E=ca@test.org; OID.2.5.4.5="AB=12"; O="Acme, \\"Best\\" + Inc."; C=DE',
     ],
 )
