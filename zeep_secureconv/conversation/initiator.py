@@ -11,9 +11,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from lxml import etree
+
 from ..environment import Environment
 from ..errors import VerificationError
-from ..names import sct_type
+from ..names import WSU, sct_type
 from ..policy.model import Direction, Policy
 from ..soap.addressing import address_request
 from ..soap.envelope import Soap, new_envelope
@@ -278,8 +280,15 @@ def _target(context: SecurityContext, dialect: Dialect) -> ContextToken | TokenR
     """How a request names the context it is about."""
     key = context.key
     if dialect.target == "token":
-        return ContextToken(key.identifier, key.instance, None, key.wsc, key.token)
+        return ContextToken(key.identifier, key.instance, None, key.wsc, _without_id(key.token))
     return TokenReference(key.identifier, sct_type(key.wsc), key.instance, xml=key.unattached)
+
+
+def _without_id(token: bytes) -> bytes:
+    """The token without its wsu:Id: it stands in the header too, and an id stands once in a message."""
+    element = etree.fromstring(token)
+    element.attrib.pop(f"{{{WSU}}}Id", None)
+    return etree.tostring(element)
 
 
 def _usable(reference: TokenReference | None, uri: str | None) -> bytes | None:

@@ -21,7 +21,7 @@ from ..errors import LimitExceeded, PolicyError, VerificationError
 from ..names import DS, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
 from ..policy.model import AsymmetricBinding, DerivedKeys, Policy, SecureConversationToken, SymmetricBinding
 from ..soap.addressing import Addressing, read_addressing
-from ..soap.envelope import Soap, refuse_depth, refuse_dtd
+from ..soap.envelope import Soap, refuse_depth, refuse_dtd, refuse_width
 from . import base64, encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
@@ -349,6 +349,7 @@ class _Reader:
         position = path_of(data)[-1]
         assert parent is not None
         plaintext = encryption.decrypt(self._suite.encryption, key, cipher_value(data))
+        refuse_width(plaintext, self._environment.limits)
         self._header.forget(data)
         parent = self._put(data, parent_path, plaintext)
         place(parent, position)

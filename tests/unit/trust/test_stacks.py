@@ -340,7 +340,7 @@ _WCF_RESPONSE = f"""
   <t:Entropy><t:BinarySecret u:Id="uuid-9" Type="{WST_2005}/Nonce">{_ZEROS}</t:BinarySecret></t:Entropy>
   <t:Lifetime><u:Created>2026-11-20T23:00:00.1234567Z</u:Created><u:Expires>2026-11-21T14:00:00Z</u:Expires></t:Lifetime>
   <t:KeySize>256</t:KeySize>
-</t:RequestSecurityTokenResponse>"""  # noqa: E501
+</t:RequestSecurityTokenResponse>"""
 
 
 def test_wcf_renews() -> None:
