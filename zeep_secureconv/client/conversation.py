@@ -19,9 +19,10 @@ from ..environment import Environment
 from ..errors import ConfigurationError, SecureConversationError, TokenFault, VerificationError
 from ..limits import Limits
 from ..policy.files import PolicySource
-from ..policy.model import Direction
+from ..policy.model import Direction, OperationPolicy
 from ..soap.addressing import address_request, target_of
 from ..soap.envelope import Soap
+from ..soap.faults import Fault
 from ..trust import DIALECTS
 from ..wss.certificates import Trust
 from ..wss.keys import Identity
@@ -246,7 +247,8 @@ class SecureConversation(zeep.Plugin):
             fault = fault_error(
                 reply, doing="calling the service", endpoint=partner.endpoint, context=context.identifier
             )
-            if isinstance(fault, TokenFault) or reply.verified is None:
+            generic = reply.verified is None and not _is_declared(reply.fault, call.operation)
+            if isinstance(fault, TokenFault) or generic:
                 # Liberty and Metro answer a message of a lost context with generic faults, unsecured
                 self._contexts.lose(partner, context, reply.fault.code or "")
             if fault is not None:
@@ -339,3 +341,9 @@ class SecureConversation(zeep.Plugin):
         transport = SecureTransport(**kwargs)
         watch(transport.session)
         return transport
+
+
+def _is_declared(fault: Fault, operation: OperationPolicy) -> bool:
+    """Whether a fault is one that the WSDL declares for the operation: then the application was reached."""
+    details = [] if fault.detail is None else [str(child.tag) for child in fault.detail]
+    return any(tag in operation.faults for tag in details)
