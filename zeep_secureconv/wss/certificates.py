@@ -49,6 +49,7 @@ def read_source(source: Source, what: str) -> bytes:
 UNREADABLE = (
     ValueError,
     TypeError,
+    KeyError,  # cryptography 45, for unknown parts of names
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
