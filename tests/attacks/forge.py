@@ -258,7 +258,9 @@ class Channel:
         protect(soap, self.policy, self.sender, self.environment, direction=self.direction)
         return Message(serialize(soap.envelope))
 
-    def read(self, message: Message | bytes, *, seen: SeenSignatures | None = None) -> Verified:
+    def read(
+        self, message: Message | bytes | etree._Element, *, seen: SeenSignatures | None = None
+    ) -> Verified:
         """Read a message as the honest reader does."""
         if self.is_reply:
             verified = self.answer(message, seen=seen).verified
@@ -268,7 +270,7 @@ class Channel:
 
     def answer(
         self,
-        message: Message | bytes,
+        message: Message | bytes | etree._Element,
         *,
         seen: SeenSignatures | None = None,
         request: Protected | None = None,
@@ -302,7 +304,9 @@ class Channel:
             return message.sign_again(rsa(ring.signing))
         return message.sign_again(hmac_of(message, ring.context))
 
-    def _soap(self, message: Message | bytes) -> Soap:
+    def _soap(self, message: Message | bytes | etree._Element) -> Soap:
+        if isinstance(message, etree._Element):
+            return Soap.of(message)
         data = message if isinstance(message, bytes) else message.bytes
         return Soap.of(parse(data, self.environment.limits))
 

@@ -192,6 +192,30 @@ def test_a_key_transport_that_the_policy_does_not_name_is_refused(
         channel.read(message)
 
 
+def test_rsa_15_has_no_parameters(world: World, refuses: Refuses) -> None:
+    """Where the policy has RSA 1.5 a digest makes no sense; where it has OAEP the one of the standard is taken."""
+    digest = _transport_parameter(f'<ds:DigestMethod Algorithm="{NS["ds"]}sha1"/>')
+    for suite in ("Basic128", "Basic128Rsa15"):
+        channel = world.channel("rst", suite=suite)
+        channel.read(channel.genuine())
+        message = channel.genuine()
+        digest(message)
+        if suite == "Basic128":
+            channel.read(message)
+        else:
+            with refuses("algorithm"):
+                channel.read(message)
+
+
+def test_who_has_no_key_decrypts_nothing(world: World, refuses: Refuses) -> None:
+    """A reader without a certificate of its own refuses what is encrypted to one."""
+    channel = world.channel("rst")
+    channel.read(channel.genuine())
+    keyless = channel.but(reader=replace(channel.reader, decrypting=None))
+    with refuses("encrypted-key"):
+        keyless.read(channel.genuine())
+
+
 @pytest.mark.parametrize("name", ["rst", "rstr"])
 def test_a_key_for_somebody_else_is_not_tried(world: World, refuses: Refuses, name: str) -> None:
     """An EncryptedKey that names another certificate than ours is not opened with ours."""
@@ -476,6 +500,18 @@ def test_every_failure_of_decryption_looks_the_same(world: World, refuses: Refus
     with refuses("decryption") as caught:
         channel.read(message)
     assert str(caught.value) == str(decryption_failed())
+
+
+@pytest.mark.parametrize("place", ["soap:Header", "soap:Header/wsa:To", "soap:Body"])
+def test_plaintext_goes_where_its_ciphertext_was(world: World, refuses: Refuses, place: str) -> None:
+    """The mark that stands in for ciphertext while a message is parsed again cannot be put elsewhere by an attacker."""
+    content = '<e:echo xmlns:e="urn:test" xmlns:f="urn:test"><f:text>two prefixes of one namespace</f:text></e:echo>'
+    channel = world.channel("request", signed=Parts())
+    assert channel.read(channel.genuine(content)).soap.payload is not None
+    message = channel.genuine(content)
+    message.find(place).insert(0, etree.ProcessingInstruction("splice", "here"))
+    with refuses("encryption-form" if place == "soap:Body" else "decryption"):
+        channel.read(message)
 
 
 @pytest.mark.parametrize("suite", ["Basic128GCM", "TripleDes", "Basic256"])

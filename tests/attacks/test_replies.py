@@ -25,8 +25,9 @@ from tests.unit.messages import SIGNED, message
 from zeep_secureconv import TokenFault
 from zeep_secureconv.conversation.faults import fault_error
 from zeep_secureconv.errors import UnsecuredFault
-from zeep_secureconv.policy.model import Direction, Parts
-from zeep_secureconv.soap.envelope import serialize
+from zeep_secureconv.policy.model import Direction, HeaderPart, Parts, Policy, Wss
+from zeep_secureconv.soap.addressing import address_reply
+from zeep_secureconv.soap.envelope import new_envelope, serialize
 from zeep_secureconv.wss.protect import protect
 from zeep_secureconv.wss.seen import SeenSignatures
 
@@ -125,6 +126,81 @@ def test_what_we_sign_is_remembered(world: World, refuses: Refuses) -> None:
     world.time.forward(timedelta(minutes=7, seconds=59))
     with refuses("replay"):
         answers.read(ours, seen=seen)
+
+
+def test_a_header_that_the_policy_requires_is_missed(answers: Channel, refuses: Refuses) -> None:
+    """sp:RequiredParts: a header that a signature need not cover if it is absent, and that must not be absent."""
+    demanding = answers.but(
+        policy=replace(
+            answers.policy, required=Parts(headers=(HeaderPart(namespace=NS["wsa"], name="RelatesTo"),))
+        )
+    )
+    demanding.read(demanding.genuine())
+    with refuses("required-parts"):
+        demanding.read(answers.genuine(relates_to=None))
+    # a fault in the clear is told all the same
+    weak = answers.but(policy=replace(answers.policy, encrypted=Parts()))
+    assert _error(demanding, weak.genuine(BAD_CONTEXT, relates_to=None)) is not None
+
+
+# ------------------------------------------------------------------------------------- SignatureConfirmation
+
+
+def _confirming(answers: Channel) -> Channel:
+    """Where the policy wants answers to repeat the signature values of their request (WSS 1.1, 8.5)."""
+    return answers.but(
+        policy=replace(answers.policy, wss=Wss(version="1.1", require_signature_confirmation=True))
+    )
+
+
+def _confirm(answers: Channel, *values: bytes, policy: Policy | None = None) -> Message:
+    soap = new_envelope(NS["soap"])
+    soap.body.append(element('<e:echo xmlns:e="urn:test"/>'))
+    environment = answers.environment
+    address_reply(soap, wsa=NS["wsa"], action="urn:x", relates_to=REQUEST_ID, random=environment.random)
+    protect(
+        soap,
+        policy or answers.policy,
+        answers.sender,
+        environment,
+        direction=Direction.RESPONSE,
+        confirm=values,
+    )
+    return Message(serialize(soap.envelope))
+
+
+@pytest.mark.parametrize("values", [(), (b"another",), (OWN_VALUE, b"another"), (OWN_VALUE, OWN_VALUE)])
+def test_an_answer_confirms_our_signature_and_no_other(
+    answers: Channel, refuses: Refuses, values: tuple[bytes, ...]
+) -> None:
+    """A service that was given another request than ours cannot answer ours."""
+    confirming = _confirming(answers)
+    confirming.read(_confirm(confirming, OWN_VALUE))
+    with refuses("signature-confirmation"):
+        confirming.read(_confirm(confirming, *values))
+
+
+def test_a_confirmation_is_signed(answers: Channel, refuses: Refuses) -> None:
+    """One that an attacker puts into the header beside the signature confirms nothing."""
+    confirming = _confirming(answers)
+    confirming.read(_confirm(confirming, OWN_VALUE))
+    message = _confirm(confirming, policy=answers.policy)
+    value = base64.b64encode(OWN_VALUE).decode()
+    message.security.append(element(f'<wsse11:SignatureConfirmation Value="{value}"/>'))
+    with refuses("signature-confirmation"):
+        confirming.read(message)
+
+
+def test_a_confirmation_is_base64(answers: Channel, refuses: Refuses) -> None:
+    """Anything else is refused like a wrong one."""
+    confirming = _confirming(answers)
+    message = _confirm(confirming, OWN_VALUE)
+    confirming.read(Message(message.bytes))
+    confirmation = message.find(".//wsse11:SignatureConfirmation")
+    confirmation.set("Value", "*")
+    message.digest_again(confirmation)
+    with refuses("signature-confirmation"):
+        confirming.read(confirming.sign(message))
 
 
 # ------------------------------------------------------------------------------------------------ faults

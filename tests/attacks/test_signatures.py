@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -29,10 +30,10 @@ from tests.attacks.forge import (
     sign_as,
     twin,
 )
-from tests.unit.parties import SERVER, identity
-from zeep_secureconv import Identity
+from tests.unit.parties import CLIENT, SERVER, identity
+from zeep_secureconv import Identity, Trust
 from zeep_secureconv.names import DS, DSIG_MORE, EXC_C14N
-from zeep_secureconv.policy.model import DerivedKeys, Parts
+from zeep_secureconv.policy.model import DerivedKeys, Include, Parts, X509Token
 from zeep_secureconv.policy.suites import HMAC_SHA1, RSA_SHA1
 from zeep_secureconv.wss import signature
 from zeep_secureconv.wss.c14n import canonicalize
@@ -117,6 +118,51 @@ def test_a_client_of_the_same_ca_cannot_sign_for_the_server(world: World, refuse
     evil = channel.but(sender=replace(channel.sender, signing=identity("client2")))
     with refuses("signer"):
         channel.read(evil.genuine())
+
+
+def test_a_certificate_that_comes_along_must_be_the_servers_too(world: World, refuses: Refuses) -> None:
+    """The same where the answer brings the certificate that it is signed with: it is found, and not believed."""
+    channel = world.channel("rstr", recipient=X509Token(include=Include.ALWAYS))
+    channel.read(channel.genuine())
+    evil = channel.but(sender=replace(channel.sender, signing=identity("client2")))
+    with refuses("signer"):
+        channel.read(evil.genuine())
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["issued", "pinned"])
+def test_an_expired_certificate_proves_nothing(world: World, refuses: Refuses, pinned: bool) -> None:
+    """Whether a CA vouches for it or it is trusted by itself: a certificate is good for as long as it says."""
+    channel = world.channel("rst")
+    if pinned:
+        pins = Trust.of([identity("client").certificate])
+        channel = channel.but(reader=replace(channel.reader, trust=pins))
+    channel.read(channel.genuine())
+    world.time.forward(timedelta(days=1, minutes=1))
+    with refuses("certificate"):
+        channel.read(channel.genuine())
+
+
+def test_a_certificate_beside_the_pins_proves_nothing(world: World, refuses: Refuses) -> None:
+    """Who trusts single certificates trusts no other, not even one of the same CA."""
+    channel = world.channel("rst")
+    pins = Trust.of([identity("client").certificate])
+    channel = channel.but(reader=replace(channel.reader, trust=pins))
+    channel.read(channel.genuine())
+    with refuses("certificate"):
+        channel.read(channel.but(sender=replace(channel.sender, signing=identity("client2"))).genuine())
+
+
+def test_a_certificate_for_encryption_signs_nothing(world: World, refuses: Refuses) -> None:
+    """KeyUsage is obeyed where it is there, on the reader's side too."""
+    channel = world.channel("rst", encrypted=Parts())
+    for usage, allowed in (("digital_signature", True), ("key_encipherment", False)):
+        message = channel.genuine()
+        sign_as(message, CLIENT.but(usage=frozenset({usage})).identity())
+        if allowed:
+            assert channel.read(message).signer is not None
+        else:
+            with refuses("signer"):
+                channel.read(message)
 
 
 def test_a_signature_by_a_certificate_does_not_replace_the_context(world: World, refuses: Refuses) -> None:
@@ -307,6 +353,14 @@ def _empty_transforms(message: Message) -> None:
     message.reference_to(message.body)[0][:] = []
 
 
+def _no_children(message: Message) -> None:
+    message.reference_to(message.body)[:] = []
+
+
+def _other_element(message: Message) -> None:
+    message.reference_to(message.body)[0][:] = [element(f'<ds:Transformation Algorithm="{EXC_C14N}"/>')]
+
+
 _XPATH = '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xpath-19991116"><ds:XPath>1=0</ds:XPath></ds:Transform>'
 _XSLT = (
     '<ds:Transform Algorithm="http://www.w3.org/TR/1999/REC-xslt-19991116"><x:stylesheet '
@@ -336,11 +390,13 @@ _STR = (
         _further_transform(_XSLT),
         _further_transform(_XSLT, first=False),
         _further_transform(_STR),
+        _no_children,
+        _other_element,
     ],
     ids=[
         *("inclusive", "c14n 1.1", "with comments", "base64", "enveloped", "no algorithm", "no Transforms"),
         *("empty Transforms", "enveloped first", "two", "XPath first", "XPath second", "XSLT first"),
-        *("XSLT second", "STR-Transform"),
+        *("XSLT second", "STR-Transform", "empty Reference", "another element"),
     ],
 )
 def test_only_exclusive_canonicalization_is_a_transform(
@@ -567,6 +623,10 @@ def _set(name: str, text: str) -> Tamper:
     return tamper
 
 
+def _by_another_algorithm(message: Message) -> None:
+    _signing_token(message).set("Algorithm", "urn:another")
+
+
 def _add(text: str) -> Tamper:
     def tamper(message: Message) -> None:
         _signing_token(message).append(element(text))
@@ -580,6 +640,7 @@ def _add(text: str) -> Tamper:
         _set("Length", "65"),
         _set("Length", "999999999"),
         _set("Length", "9" * 30),
+        _set("Length", "9" * 5000),
         _set("Length", "-1"),
         _set("Length", "0"),
         _set("Length", "²"),
@@ -596,6 +657,7 @@ def _add(text: str) -> Tamper:
         _add("<wsc:Properties/>"),
         _add("<wsc:Length>16</wsc:Length>"),
         _add('<x xmlns="urn:other"/>'),
+        _by_another_algorithm,
     ],
 )
 def test_a_derived_key_stays_within_bounds(world: World, refuses: Refuses, tamper: Tamper) -> None:
@@ -606,6 +668,47 @@ def test_a_derived_key_stays_within_bounds(world: World, refuses: Refuses, tampe
     tamper(message)
     with refuses("derived-key"):
         channel.read(message)
+
+
+def _spoilt(message: Message) -> Message:
+    """With a ciphertext that does not decrypt, so that it shows whether somebody tried."""
+    message.find("soap:Body/xenc:EncryptedData//xenc:CipherValue").text = "AAAA"
+    return message
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["clear", "hidden"])
+def test_nothing_is_decrypted_for_a_guessed_key(world: World, refuses: Refuses, hidden: bool) -> None:
+    """Who signs with a key of one byte guesses it soon, and may then not ask what ciphertexts decrypt to."""
+    channel = world.channel("request", encrypt_signature=hidden)
+    channel.read(channel.genuine())
+    with refuses("decryption"):
+        channel.read(_spoilt(channel.genuine()))
+    assert channel.policy.binding is not None
+    weak = replace(channel.policy.binding.algorithm_suite, signature_key_length=1)
+    with refuses("derived-key"):
+        channel.read(_spoilt(channel.bound(algorithm_suite=weak).genuine()))
+
+
+def test_nothing_is_decrypted_for_a_certificate(world: World, refuses: Refuses) -> None:
+    """Nor for somebody whom the service trusts, and who is no party of the context."""
+    channel = world.channel("request")
+    channel.read(channel.genuine())
+    message = _spoilt(channel.genuine())
+    sign_as(message, identity("client2"))
+    with refuses("signature-missing"):
+        channel.read(message)
+
+
+def test_a_context_key_has_the_length_of_the_suite(world: World, refuses: Refuses) -> None:
+    """A context of another policy, with a shorter key than this one's suite allows, does not secure its messages."""
+    channel = world.channel("reply", suite="Basic256")
+    channel.read(channel.genuine())
+    short = replace(MINE, secret=MINE.secret[:31])
+    weak = channel.but(
+        sender=replace(channel.sender, context=short), reader=replace(channel.reader, context=short)
+    )
+    with refuses("context"):
+        weak.read(weak.genuine())
 
 
 @pytest.mark.parametrize("length", [1, 8, 15])

@@ -13,7 +13,7 @@ from lxml import etree
 from tests.attacks.conftest import Refuses
 from tests.attacks.forge import MINE, NS, WSU_ID, Channel, World, element, twin
 from tests.unit.parties import NOW, identity, trust
-from zeep_secureconv import Identity, Limits, SecureConversationError, VerificationError
+from zeep_secureconv import Identity, LimitExceeded, Limits, SecureConversationError, VerificationError
 from zeep_secureconv.names import X509_V3
 from zeep_secureconv.policy.model import Include
 from zeep_secureconv.wss import certificates
@@ -22,7 +22,14 @@ from zeep_secureconv.wss.tokens import read_certificate
 _REFERENCE = '<wsse:Reference URI="#x"/>'
 
 
-@pytest.mark.parametrize("path", [".//ds:Signature/ds:KeyInfo", ".//xenc:EncryptedData/ds:KeyInfo"])
+_PLACES = {
+    "signature": ("request", ".//ds:Signature/ds:KeyInfo"),
+    "ciphertext": ("request", ".//xenc:EncryptedData/ds:KeyInfo"),
+    "wrapped key": ("rst", ".//xenc:EncryptedKey/ds:KeyInfo"),
+}
+
+
+@pytest.mark.parametrize("place", _PLACES)
 @pytest.mark.parametrize(
     "text",
     [
@@ -44,12 +51,23 @@ _REFERENCE = '<wsse:Reference URI="#x"/>'
         *("no base64", "empty X509Data", "KeyName inside", "two references", "two of them"),
     ],
 )
-def test_a_key_is_named_in_a_known_way(world: World, refuses: Refuses, path: str, text: str) -> None:
+def test_a_key_is_named_in_a_known_way(world: World, refuses: Refuses, place: str, text: str) -> None:
     """A key that the message itself brings, or names in an unknown way, is not looked for anywhere."""
-    channel = world.channel("request")
+    name, path = _PLACES[place]
+    channel = world.channel(name)
     channel.read(channel.genuine())
     message = channel.genuine()
     message.find(path)[:] = list(element(f"<x>{text}</x>"))
+    with refuses("token-reference"):
+        channel.read(message)
+
+
+def test_a_derived_key_says_what_it_is_derived_from(world: World, refuses: Refuses) -> None:
+    """A DerivedKeyToken without a reference leaves open whose key it means."""
+    channel = world.channel("request")
+    channel.read(channel.genuine())
+    message = channel.genuine()
+    message.drop(*message.all(".//wsc:DerivedKeyToken/wsse:SecurityTokenReference"))
     with refuses("token-reference"):
         channel.read(message)
 
@@ -82,7 +100,18 @@ def test_a_long_identifier_in_a_reference_is_refused(world: World, refuses: Refu
     message = channel.genuine()
     for reference in message.all(f".//wsse:Reference[@URI='{MINE.identifier}']"):
         reference.set("URI", "x" * 1025)
-    with refuses("context"):
+    with refuses("context") as caught:
+        channel.read(message)
+    assert isinstance(caught.value, LimitExceeded)
+
+
+def test_an_instance_has_a_length(world: World, refuses: Refuses) -> None:
+    """The same for the name of a key."""
+    channel = world.channel("request")
+    channel.read(channel.genuine())
+    message = channel.genuine()
+    message.find(".//wsc:SecurityContextToken").append(element(f"<wsc:Instance>{'x' * 1025}</wsc:Instance>"))
+    with refuses("context-token"):
         channel.read(message)
 
 
@@ -125,6 +154,17 @@ def test_a_token_is_looked_for_in_the_security_header_only(world: World, refuses
     token = message.all(".//wsc:DerivedKeyToken")[0]
     message.header.append(element("<elsewhere/>"))
     message.find("soap:Header/elsewhere").append(token)
+    with refuses("token"):
+        channel.read(message)
+
+
+@pytest.mark.parametrize("path", [".//ds:Signature/ds:KeyInfo", ".//wsc:DerivedKeyToken"])
+def test_a_token_that_is_not_there_is_no_key(world: World, refuses: Refuses, path: str) -> None:
+    """A reference that leads nowhere is refused, and never an internal error."""
+    channel = world.channel("request")
+    channel.read(channel.genuine())
+    message = channel.genuine()
+    message.all(f"{path}//wsse:Reference")[0].set("URI", "#nobody")
     with refuses("token"):
         channel.read(message)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.attacks.conftest import Refuses
 from tests.attacks.forge import EVIL, WSU_ID, Channel, Message, World, element, move, twin
-from zeep_secureconv import Policy
+from zeep_secureconv import Policy, PolicyError
 from zeep_secureconv.policy.model import HeaderPart, Parts
 
 Hide = Callable[[Message], None]
@@ -205,6 +205,14 @@ def test_a_signature_over_the_timestamp_alone_proves_no_body(channel: Channel, r
 
 def _timestamp_only(channel: Channel) -> Policy:
     return replace(channel.policy, signed=Parts(), encrypted=Parts())
+
+
+def test_a_policy_that_secures_nothing_checks_nothing(world: World) -> None:
+    """Without a binding there is nothing to be verified, which is an error and not a success."""
+    channel = world.channel("request")
+    channel.read(channel.genuine())
+    with pytest.raises(PolicyError):
+        channel.but(policy=Policy()).read(channel.genuine())
 
 
 def test_an_unsigned_body_is_refused(channel: Channel, refuses: Refuses) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from tests.attacks.conftest import Refuses
 from tests.attacks.forge import CONTENT, Channel, Message, World, element
@@ -153,6 +154,29 @@ def test_the_depth_can_be_set(world: World, refuses: Refuses) -> None:
     strict.read(strict.genuine(_nested(8)))
     with refuses("depth"):
         strict.read(strict.genuine(_nested(9)))
+
+
+def test_a_tree_that_somebody_else_parsed_is_held_to_the_same(
+    open_channel: Channel, refuses: Refuses
+) -> None:
+    """What zeep parsed did not go through our parser: depth and declarations are looked at before any signature."""
+    open_channel.read(etree.fromstring(open_channel.genuine().bytes))
+    deep = open_channel.genuine()
+    deep.body.append(element(_nested(199)))
+    for check, data in (
+        ("dtd", b"<!DOCTYPE soap:Envelope []>" + open_channel.genuine().bytes),
+        ("depth", deep.drop(deep.signature).bytes),
+    ):
+        with refuses(check):
+            open_channel.read(etree.fromstring(data))
+
+
+def test_a_declaration_is_refused_in_the_service_too(world: World, refuses: Refuses) -> None:
+    """Whoever hands a tree to ``unprotect`` gets the same."""
+    channel = world.channel("request")
+    channel.read(etree.fromstring(channel.genuine().bytes))
+    with refuses("dtd"):
+        channel.read(etree.fromstring(b"<!DOCTYPE soap:Envelope []>" + channel.genuine().bytes))
 
 
 def test_bottomless_nesting_is_no_crash(open_channel: Channel, refuses: Refuses) -> None:

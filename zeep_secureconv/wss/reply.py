@@ -63,7 +63,7 @@ def read_reply(
     if soap.is_fault():
         if not _claims_security(soap, environment):
             return Reply(soap=soap, verified=None, fault=read_fault(soap))
-        policy = replace(policy, signed=Parts(), encrypted=Parts(), wss=None)
+        policy = replace(policy, signed=Parts(), encrypted=Parts(), required=Parts(), wss=None)
     verified = unprotect(
         soap,
         policy,

@@ -13,19 +13,17 @@ OLDEST = timedelta(days=1)
 class SeenSignatures:
     """Remembers signature values until they expire.
 
-    When it is full the oldest are forgotten, and from then on messages are refused that are old enough to be one of
-    those: the age that is accepted shrinks with the load, and nothing is taken twice.
+    When it is full the oldest are forgotten, and from then on messages are refused that were created before those: the
+    age that is accepted shrinks with the load, and nothing is taken twice.
 
     Args:
         size: how many values are kept.
-        skew: how far in the future a message's Created may lie.
     """
 
-    def __init__(self, size: int = 10_000, *, skew: timedelta = timedelta(minutes=3)) -> None:
+    def __init__(self, size: int = 10_000) -> None:
         self._size = size
-        self._skew = skew
         self._lock = threading.Lock()
-        self._values: OrderedDict[bytes, tuple[datetime, datetime]] = OrderedDict()
+        self._values: OrderedDict[bytes, tuple[datetime, datetime | None]] = OrderedDict()
         self._floor: datetime | None = None
 
     def add(self, value: bytes, *, until: datetime, now: datetime, created: datetime | None = None) -> bool:
@@ -43,17 +41,17 @@ class SeenSignatures:
                 return False
             if self._floor is not None and created is not None and created < self._floor:
                 return False
-            self._values[value] = (until, now)
+            self._values[value] = (until, created)
             self._values.move_to_end(value)
             self._forget(now)
             return True
 
     def _forget(self, now: datetime) -> None:
         while self._values:
-            until, arrived = next(iter(self._values.values()))
+            until, created = next(iter(self._values.values()))
             if until > now:
                 if len(self._values) <= self._size:
                     return
-                # arrival, not Created, which is the sender's to choose: one client could else shut out the others
-                self._floor = arrived + self._skew
+                if created is not None:
+                    self._floor = created if self._floor is None else max(self._floor, created)
             self._values.popitem(last=False)

@@ -58,3 +58,22 @@ def test_threads_take_a_value_once() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(bring, range(8))) == 500
+
+
+def test_what_was_forgotten_is_not_taken_again() -> None:
+    """When values that still hold are forgotten, messages from before them are refused, and later ones are not."""
+    seen = SeenSignatures(3)
+    moments = [NOW + timedelta(milliseconds=number) for number in range(6)]
+    for number, moment in enumerate(moments[:5]):
+        assert seen.add(b"%d" % number, until=NOW + MINUTE, now=moment, created=moment)
+    assert not seen.add(b"0", until=NOW + MINUTE, now=moments[5], created=moments[0])
+    assert seen.add(b"late", until=NOW + MINUTE, now=moments[5], created=moments[1])
+    assert seen.add(b"5", until=NOW + MINUTE, now=moments[5], created=moments[5])
+
+
+def test_a_long_and_fast_conversation_goes_on() -> None:
+    """More messages than it holds, all within their Timestamps' time, are each taken once."""
+    seen = SeenSignatures(100)
+    for number in range(1_000):
+        moment = NOW + timedelta(milliseconds=number)
+        assert seen.add(b"%d" % number, until=moment + 5 * MINUTE, now=moment, created=moment)
