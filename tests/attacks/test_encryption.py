@@ -502,6 +502,22 @@ def test_every_failure_of_decryption_looks_the_same(world: World, refuses: Refus
     assert str(caught.value) == str(decryption_failed())
 
 
+def test_a_key_has_the_length_of_its_cipher(world: World, refuses: Refuses) -> None:
+    """AES takes keys of three lengths; the one of another cipher than the policy's is refused, also if it is right."""
+    channel = world.channel("request", signed=Parts())
+    padded = b"<a/>" + b"\x0c" * 12
+    for length, allowed in ((16, True), (24, False), (32, False)):
+        message = channel.genuine()
+        uri = message.find("soap:Body//wsse:Reference").get("URI", "")[1:]
+        message.find(f".//*[@wsu:Id='{uri}']/wsc:Length").text = str(length)
+        _content(message, padded)
+        if allowed:
+            assert channel.read(message).soap.payload is not None
+        else:
+            with refuses("decryption"):
+                channel.read(message)
+
+
 @pytest.mark.parametrize("place", ["soap:Header", "soap:Header/wsa:To", "soap:Body"])
 def test_plaintext_goes_where_its_ciphertext_was(world: World, refuses: Refuses, place: str) -> None:
     """The mark that stands in for ciphertext while a message is parsed again cannot be put elsewhere by an attacker."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.embedded import Caller, Service, endpoint_policy, outward
-from tests.attacks.forge import NS, WSU_ID, Message, World, element, sign_as, twin
+from tests.attacks.forge import NS, WSU_ID, Message, World, element, hmac_of, sign_as, twin
 from tests.loopback import Request, call_wsgi
 from tests.unit.parties import SERVER, identity, trust
 from zeep_secureconv import Limits
@@ -193,6 +193,41 @@ def test_one_captured_message_answers_one_question(
 # ------------------------------------------------------------------------------------- one for another
 
 
+def test_a_body_holds_one_call(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Which of two calls an application carries out is nobody's guess, also if both are signed."""
+    policy = endpoint_policy()
+    operation = policy.operations["echo"]
+    careless = replace(operation.request, encrypted=Parts())
+    service = Service(world, replace(policy, operations={"echo": replace(operation, request=careless)}))
+    alice = Caller(service)
+    held = alice.bootstrap()
+    assert service.post(alice.message(held, policy=careless)).status == 200
+    message = alice.message(held, policy=careless)
+    twin(message.body[0])
+    message.digest_again(message.body)
+    message.sign_again(hmac_of(message, held.key))
+    assert service.fault(message).code == REFUSED
+    assert "] envelope:" in _log(caplog)
+
+
+@pytest.mark.parametrize("check", ["dtd", "depth"])
+def test_a_bad_document_is_refused_before_anything_is_read(
+    alice: Caller, held: SecurityContext, caplog: pytest.LogCaptureFixture, check: str
+) -> None:
+    """Before its addressing above all, which the message gets wrong as well."""
+    message = alice.message(held)
+    message.find("soap:Header/wsa:Action").text = "urn:evil"
+    data = message.bytes
+    assert alice.service.fault(data).code == REFUSED
+    assert "] action:" in _log(caplog)
+    if check == "dtd":
+        data = b"<!DOCTYPE soap:Envelope []>" + data
+    else:
+        data = data.replace(b"</soap:Body>", b"<a>" * 250 + b"</a>" * 250 + b"</soap:Body>")
+    assert alice.service.fault(data).code == REFUSED
+    assert f"] {check}:" in _log(caplog)
+
+
 @pytest.mark.parametrize("soap_action", [None, f"{NAMESPACE}:echo"])
 def test_the_body_is_that_of_the_action(
     alice: Caller, held: SecurityContext, caplog: pytest.LogCaptureFixture, soap_action: str | None
@@ -292,7 +327,13 @@ def test_a_trust_message_is_not_an_application_message(alice: Caller, held: Secu
 def test_action_and_request_type_agree(alice: Caller, held: SecurityContext) -> None:
     """A request is judged by its action and carried out by its RequestType, so that the two may not differ."""
     service = alice.service
-    for kind, action in (("Cancel", "/RST/SCT"), ("Issue", "/RST/SCT/Renew"), ("Renew", "/RST/SCT")):
+    pairs = (
+        ("Cancel", "/RST/SCT"),
+        ("Issue", "/RST/SCT/Renew"),
+        ("Renew", "/RST/SCT"),
+        ("Cancel", "/RST/SCT/Renew"),
+    )
+    for kind, action in pairs:
         target = "" if kind == "Issue" else _target(kind, held.identifier)
         rst = (
             f'<t:RequestSecurityToken xmlns:t="{WST_200512}"><t:RequestType>{WST_200512}/{kind}</t:RequestType>'
@@ -418,6 +459,16 @@ def _renewed(caller: Caller, context: SecurityContext) -> SecurityContext:
     assert found is not None
     caller.service.world.vault.add(found.key.secret)
     return found
+
+
+def test_the_key_before_a_renewal_works_for_five_minutes(alice: Caller, held: SecurityContext) -> None:
+    """For messages on their way, and no longer: whoever got hold of an old key has no use for it."""
+    first = _renewed(alice, held)
+    _renewed(alice, first)
+    alice.service.world.time.forward(timedelta(minutes=4, seconds=59))
+    assert alice.echo(first) == "hello"
+    alice.service.world.time.forward(timedelta(seconds=1))
+    assert alice.service.fault(alice.message(first)).code == BAD_CONTEXT
 
 
 def test_one_principal_cannot_fill_the_store(world: World) -> None:

@@ -18,7 +18,7 @@ from zeep_secureconv.conversation.context import SecurityContext
 from zeep_secureconv.conversation.initiator import Exchange, Initiator
 from zeep_secureconv.conversation.policies import conversation_policy
 from zeep_secureconv.environment import Environment
-from zeep_secureconv.names import WSC_2005, WSC_200512, WST_200512, sct_type
+from zeep_secureconv.names import WSC_2005, WSC_200512, WST_2005, WST_200512, sct_type
 from zeep_secureconv.policy.model import (
     Direction,
     EndpointPolicy,
@@ -255,6 +255,7 @@ LIFETIMES: dict[str, tuple[timedelta | None, timedelta | None]] = {
     "postdated": (timedelta(minutes=4), timedelta(hours=1)),
     "over": (timedelta(hours=-2), timedelta(hours=-1)),
     "over, without Created": (None, timedelta(hours=-1)),
+    "over within the skew, without Created": (None, timedelta(minutes=-1)),
     "backwards": (timedelta(0), timedelta(minutes=-1)),
     "of no length": (timedelta(0), timedelta(0)),
 }
@@ -271,8 +272,11 @@ def test_a_lifetime_makes_sense(trust: Trust, refuses: Refuses, name: str) -> No
 def test_the_skew_between_the_clocks_is_forgiven(trust: Trust) -> None:
     """A server whose clock is two minutes off gives contexts that are good for as long as it says."""
     now = trust.world.time.now
-    lifetime = Lifetime(now + timedelta(minutes=2), now + timedelta(minutes=12))
-    assert trust.accept(trust.answer(trust.response(lifetime=lifetime))).expires == lifetime.expires
+    for shift in (timedelta(minutes=2), timedelta(minutes=-12)):
+        lifetime = Lifetime(now + shift, now + shift + timedelta(minutes=10))
+        token = new_context_token(f"urn:uuid:{shift.total_seconds()}", wsc=WSC_200512)
+        response = trust.response(lifetime=lifetime, token=token, attached=None, unattached=None)
+        assert trust.accept(trust.answer(response)).expires == lifetime.expires
 
 
 def _other_token_type(trust: Trust) -> etree._Element:
@@ -281,6 +285,11 @@ def _other_token_type(trust: Trust) -> etree._Element:
 
 def _other_generation(trust: Trust) -> etree._Element:
     return _xml(trust.response(token=new_context_token(IDENTIFIER, wsc=WSC_2005, element_id="sct-1")))
+
+
+def _other_generation_of_trust(trust: Trust) -> etree._Element:
+    response = trust.response(wst=WST_2005, token_type=None, computed_key=f"{WST_2005}/CK/PSHA1")
+    return response_to_xml(response, DIALECTS["draft200502"], RequestType.ISSUE)
 
 
 def _no_token(trust: Trust) -> etree._Element:
@@ -361,6 +370,7 @@ def _xml(response: RequestSecurityTokenResponse) -> etree._Element:
     [
         _other_token_type,
         _other_generation,
+        _other_generation_of_trust,
         _no_token,
         _two_answers,
         _no_answer,

@@ -190,7 +190,7 @@ def test_two_generations_of_addressing_do_not_mix(world: World, refuses: Refuses
     channel.read(channel.genuine())
     message = channel.genuine()
     draft = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
-    message.header.append(element(f'<d:Action xmlns:d="{draft}">urn:evil</d:Action>'))
+    message.header.append(element(f'<d:FaultTo xmlns:d="{draft}"/>'))
     with refuses("addressing"):
         channel.read(message)
 
