@@ -332,7 +332,7 @@ def test_settings_under_which_nothing_is_checked_are_refused(
 
 
 def test_a_reply_that_nobody_verified_is_not_handed_out(line: Line) -> None:
-    """Where wsse= was forgotten the reply stops at the plugin."""
+    """Where wsse= was forgotten the reply stops at the plugin, and the request said nothing in the clear."""
     with line.conversation() as sc:
         client = zeep.Client(line.wsdl, plugins=[sc])
         line.post = lambda _request, _forward: Answer(
@@ -340,8 +340,10 @@ def test_a_reply_that_nobody_verified_is_not_handed_out(line: Line) -> None:
             "<return>forged</return></echoResponse></s:Body></s:Envelope>".encode()
         )
         with pytest.raises(ConfigurationError) as caught:
-            client.service.echo("not secret")
+            client.service.echo(SECRET)
         assert "wsse=" in (caught.value.hint or "")
+        client.transport.session.close()
+    assert not any(SECRET.encode() in request.body for request in line.loopback.posts)
 
 
 # ------------------------------------------------------------------------------------ forged and replayed
