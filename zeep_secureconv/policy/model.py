@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from ..names import WSC_2005, WSC_200512, WST_2005, WST_200512
 from .suites import AlgorithmSuite
@@ -42,13 +43,14 @@ class Direction(enum.Enum):
 class DerivedKeys(enum.Enum):
     """How keys are made from a token (5.3: Require[Explicit|Implied]DerivedKeys).
 
-    ANY is in no policy that was read: it accepts the raw key and derived ones, for answers that stacks sign with
+    EITHER is sp:RequireDerivedKeys: explicit ones are sent, and both are taken. ANY is in no policy that was read: it accepts the raw key and derived ones, for answers that stacks sign with
     either (CXF and Metro answer a Cancel with the raw key where the policy asks for derived ones).
     """
 
     NONE = "none"
     EXPLICIT = "explicit"
     IMPLIED = "implied"
+    EITHER = "either"
     ANY = "any"
 
 
@@ -112,7 +114,63 @@ class SecureConversationToken:
     must_not_send_amend: bool = False
 
 
-Token = X509Token | SecureConversationToken
+class PasswordForm(enum.Enum):
+    """How a UsernameToken proves the password (5.4.1: sp:NoPassword, sp:HashPassword)."""
+
+    TEXT = "PasswordText"
+    DIGEST = "PasswordDigest"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsernameToken:
+    """sp:UsernameToken (5.4.1).
+
+    Args:
+        include: when the token travels.
+        token_type: the local name of the demanded type, for example "WssUsernameToken10".
+        password: how it proves the password.
+        nonce, created: sp:Nonce and sp:Created (1.3, 5.4.1); a digest has both in any case.
+        derived_keys: how keys are made from the key that the password gives (symmetric bindings, endorsing).
+    """
+
+    include: Include = Include.ALWAYS_TO_RECIPIENT
+    token_type: str = "WssUsernameToken10"
+    password: PasswordForm = PasswordForm.TEXT
+    nonce: bool = False
+    created: bool = False
+    derived_keys: DerivedKeys = DerivedKeys.NONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuppliedToken:
+    """A token that this library carries and does not understand: LTPA, SAML, any other.
+
+    Args:
+        include: when the token travels.
+        assertion: Clark name of the assertion, for messages to people.
+        accepts: Clark names of what satisfies it: the element of an XML token, or the ValueType of a
+            wsse:BinarySecurityToken. Empty: any that the user supplies.
+    """
+
+    include: Include = Include.ALWAYS_TO_RECIPIENT
+    assertion: str
+    accepts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpsToken:
+    """sp:HttpsToken (5.4.10): TLS, and how the client is known to the server by it."""
+
+    require_client_certificate: bool = False
+    http_basic_authentication: bool = False
+    http_digest_authentication: bool = False
+
+
+#: What a key is made from.
+KeyToken = X509Token | SecureConversationToken | UsernameToken
+#: What may stand in a message.
+Token = KeyToken | SuppliedToken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,18 +187,44 @@ class HeaderPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ElementPath:
+    """A sp:XPath (4.1.2): elements of the message, from the envelope on.
+
+    Args:
+        xpath: XPath 1.0 without functions but those of node tests and names.
+        namespaces: (prefix, URI) of the prefixes in it, as declared where it stands.
+    """
+
+    xpath: str
+    namespaces: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Parts:
-    """sp:SignedParts, sp:EncryptedParts or sp:RequiredParts (4.1.1, 4.2.1, 4.3.2), merged over all scopes."""
+    """Parts of a message, merged over all scopes: those signed, those encrypted, or those required.
+
+    Args:
+        body: sp:Body.
+        headers: sp:Header of sp:SignedParts, sp:EncryptedParts, sp:RequiredParts (4.1.1, 4.2.1, 4.3.2).
+        elements: sp:SignedElements, sp:EncryptedElements, sp:RequiredElements (4.1.2, 4.2.2, 4.3.1).
+        contents: sp:ContentEncryptedElements (4.2.3).
+    """
 
     body: bool = False
     headers: tuple[HeaderPart, ...] = ()
+    elements: tuple[ElementPath, ...] = ()
+    contents: tuple[ElementPath, ...] = ()
 
     def __or__(self, other: Parts) -> Parts:
-        extra = tuple(h for h in other.headers if h not in self.headers)
-        return Parts(body=self.body or other.body, headers=self.headers + extra)
+        return Parts(
+            body=self.body or other.body,
+            headers=tuple(dict.fromkeys(self.headers + other.headers)),
+            elements=tuple(dict.fromkeys(self.elements + other.elements)),
+            contents=tuple(dict.fromkeys(self.contents + other.contents)),
+        )
 
     def __bool__(self) -> bool:
-        return self.body or bool(self.headers)
+        return self.body or bool(self.headers or self.elements or self.contents)
 
     def header(self, tag: str) -> bool:
         """Whether the header block with this tag (Clark notation) is one of these parts."""
@@ -148,11 +232,34 @@ class Parts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SupportingToken:
+    """One token of a sp:…SupportingTokens assertion (8); requests carry it, answers do not.
+
+    Args:
+        token: the token.
+        signed: it is under the primary signature.
+        encrypted: it is encrypted.
+        endorsing: its key signs the primary signature, or under a TransportBinding the Timestamp.
+        signed_parts: what an endorsing token signs besides.
+        encrypted_parts: what is encrypted because of it.
+        source: where it was read, for messages to people.
+    """
+
+    token: Token
+    signed: bool = False
+    encrypted: bool = False
+    endorsing: bool = False
+    signed_parts: Parts = Parts()
+    encrypted_parts: Parts = Parts()
+    source: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SymmetricBinding:
     """sp:SymmetricBinding (7.4). sp:ProtectionToken is both its signature and its encryption token."""
 
-    signature_token: Token | None
-    encryption_token: Token | None
+    signature_token: KeyToken | None
+    encryption_token: KeyToken | None
     algorithm_suite: AlgorithmSuite
     layout: Layout = Layout.LAX
     include_timestamp: bool = False
@@ -191,7 +298,23 @@ class AsymmetricBinding:
         return self.initiator_encryption_token
 
 
-Binding = SymmetricBinding | AsymmetricBinding
+@dataclass(frozen=True, kw_only=True)
+class TransportBinding:
+    """sp:TransportBinding (7.3): TLS protects the message; tokens in it say who sends it."""
+
+    transport_token: HttpsToken
+    algorithm_suite: AlgorithmSuite
+    layout: Layout = Layout.LAX
+    include_timestamp: bool = False
+
+    # What TLS leaves nothing to do for, so that all bindings answer the same questions.
+    encrypt_before_signing: ClassVar[bool] = False
+    encrypt_signature: ClassVar[bool] = False
+    protect_tokens: ClassVar[bool] = False
+    only_sign_entire_headers_and_body: ClassVar[bool] = False
+
+
+Binding = SymmetricBinding | AsymmetricBinding | TransportBinding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,30 +344,32 @@ class Policy:
     Args:
         binding: the security binding, or None where the policy secures nothing.
         signed, encrypted, required: the parts, merged over all scopes.
+        supporting: the supporting tokens of requests, in the order of the policy.
         wss: sp:Wss10 / sp:Wss11, or None.
         trust: sp:Trust10 / sp:Trust13, or None.
         addressing: namespace of WS-Addressing that the policy asks for, or None when it is silent.
         source: where it was read, for messages to people.
+        rejected: the alternatives that were passed over for this one, each with the reason.
     """
 
     binding: Binding | None = None
     signed: Parts = Parts()
     encrypted: Parts = Parts()
     required: Parts = Parts()
+    supporting: tuple[SupportingToken, ...] = ()
     wss: Wss | None = None
     trust: TrustOptions | None = None
     addressing: str | None = None
     source: str = field(default="", compare=False)
+    rejected: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def conversation_token(self) -> SecureConversationToken | None:
-        """The SecureConversationToken that protects messages under this policy, if one does."""
-        binding = self.binding
-        if isinstance(binding, SymmetricBinding):
-            for token in (binding.signature_token, binding.encryption_token):
-                if isinstance(token, SecureConversationToken):
-                    return token
-        return None
+        """The SecureConversationToken that protects messages under this policy, or endorses them, if one does."""
+        candidates: list[Token | None] = [entry.token for entry in self.supporting if entry.endorsing]
+        if isinstance(self.binding, SymmetricBinding):
+            candidates = [self.binding.signature_token, self.binding.encryption_token, *candidates]
+        return next((token for token in candidates if isinstance(token, SecureConversationToken)), None)
 
     @property
     def wst(self) -> str:
@@ -274,6 +399,7 @@ class Policy:
             signed=self.signed | other.signed,
             encrypted=self.encrypted | other.encrypted,
             required=self.required | other.required,
+            supporting=tuple(dict.fromkeys(self.supporting + other.supporting)),
         )
 
 

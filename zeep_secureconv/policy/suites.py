@@ -32,6 +32,11 @@ AES256_GCM = f"{XENC11}aes256-gcm"
 
 RSA_OAEP_MGF1P = f"{XENC}rsa-oaep-mgf1p"
 RSA_OAEP = f"{XENC11}rsa-oaep"
+MGF1_SHA1 = f"{XENC11}mgf1sha1"
+MGF1_SHA224 = f"{XENC11}mgf1sha224"
+MGF1_SHA256 = f"{XENC11}mgf1sha256"
+MGF1_SHA384 = f"{XENC11}mgf1sha384"
+MGF1_SHA512 = f"{XENC11}mgf1sha512"
 RSA_15 = f"{XENC}rsa-1_5"
 
 
@@ -40,7 +45,8 @@ class AlgorithmSuite:
     """The algorithms of one suite.
 
     Lengths are in bytes. *signature_key_length* and *encryption_key_length* are those of derived keys
-    ([Sig KDL] and [Enc KDL] in the standard); *minimum_key_length* is that of a symmetric key.
+    ([Sig KDL] and [Enc KDL] in the standard); *minimum_key_length* is that of a symmetric key. *oaep_digest* and
+    *oaep_mgf* are the parameters of xmlenc11#rsa-oaep; those of rsa-oaep-mgf1p are SHA-1 always.
     """
 
     name: str
@@ -55,6 +61,8 @@ class AlgorithmSuite:
     asymmetric_signature: str = RSA_SHA1
     canonicalization: str = EXC_C14N
     maximum_key_length: int = 32
+    oaep_digest: str = SHA1
+    oaep_mgf: str = MGF1_SHA1
 
     @property
     def weak(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from ..errors import ConfigurationError
 from ..names import WSU
 from . import encryption, signature
 from .certificates import Source, Trust, load_certificates, read_source
+from .credentials import Credential, Leg
 
 #: Makes an RSA signature value: (octets, algorithm URI) -> value.
 SignCallable = Callable[[bytes, str], bytes]
@@ -151,6 +152,19 @@ class ContextKey:
         return etree.fromstring(self.token).get(f"{{{WSU}}}Id")
 
 
+@dataclass(frozen=True, kw_only=True)
+class EphemeralKey:
+    """The key that a request brought along in an xenc:EncryptedKey, and its answer uses again.
+
+    Args:
+        secret: the key, in bytes.
+        sha1: SHA-1 of the encrypted key's octets: the name that answers refer to it by (WSS 1.1, section 7.7).
+    """
+
+    secret: bytes = field(repr=False)
+    sha1: bytes = field(repr=False)
+
+
 #: Finds the key for (Identifier, Instance or None), or None when there is no such context.
 ContextLookup = Callable[[str, str | None], ContextKey | None]
 
@@ -168,6 +182,11 @@ class Keyring:
         role: what the peer acts as, "server" or "client".
         context: the key of the context in use.
         lookup: finds contexts by what a message names; None allows only *context*.
+        ephemeral: the key that the request brought along, for its answer.
+        tokens: what we prove ourselves with besides.
+        leg: the part of the conversation that the message belongs to.
+        password_of: on a service, the password of a user, for keys that are made from it.
+        over_tls: whether the message travels over TLS with verified certificates.
     """
 
     signing: Identity | None = None
@@ -178,6 +197,11 @@ class Keyring:
     role: str = "server"
     context: ContextKey | None = None
     lookup: ContextLookup | None = None
+    ephemeral: EphemeralKey | None = None
+    tokens: tuple[Credential, ...] = ()
+    leg: Leg = "application"
+    password_of: Callable[[str], str | None] | None = field(default=None, repr=False)
+    over_tls: bool = False
 
     def find(self, identifier: str, instance: str | None) -> ContextKey | None:
         """The context key that a message names, if this ring allows it."""

@@ -23,7 +23,7 @@ from . import base64, signature
 from .c14n import canonicalize
 from .cipher import PartCipher
 from .header import CONFIRMATION, TIMESTAMP
-from .keys import ContextKey, Keyring
+from .keys import ContextKey, EphemeralKey, Keyring
 from .message_keys import Ids, KeyRequest, MessageKeys, message_keys
 from .seen import OLDEST, SeenSignatures
 from .tokens import write_time
@@ -43,6 +43,7 @@ class Protected:
         message_id: the request's MessageID, or None when it has none.
         signature_values: every SignatureValue in it, in bytes.
         context: the context key it was protected with, or None for a bootstrap message.
+        ephemeral: the key that it brings along, for its answer; or None.
         signed: names of the signed parts, for people.
         encrypted: names of the encrypted parts, for people.
     """
@@ -50,6 +51,7 @@ class Protected:
     message_id: str | None
     signature_values: tuple[bytes, ...] = field(repr=False)
     context: ContextKey | None
+    ephemeral: EphemeralKey | None = field(default=None, repr=False)
     signed: tuple[str, ...]
     encrypted: tuple[str, ...]
 

@@ -25,6 +25,7 @@ from ..soap.envelope import Soap, refuse_depth, refuse_dtd, refuse_width
 from . import base64, encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
+from .credentials import ReceivedToken, ReceivedUsername
 from .encryption import decryption_failed
 from .forms import cipher_value, only
 from .header import (
@@ -36,7 +37,7 @@ from .header import (
     TIMESTAMP,
     SecurityHeader,
 )
-from .keys import ContextKey, Keyring
+from .keys import ContextKey, EphemeralKey, Keyring
 from .seen import OLDEST, SeenSignatures
 from .signature_form import SignatureForm, SignedReference, read_signature
 from .sources import KeyResolver, KeySource
@@ -55,7 +56,11 @@ class Verified:
         addressing: its addressing headers.
         signer: certificate of the primary signature (bootstrap), or None.
         context: key of the security context of the primary signature, or None.
-        endorsed_by: context keys that made a further signature over the primary one.
+        endorsed_by: context keys that endorsed the message: signed its primary signature, or its Timestamp over TLS.
+        endorsers: certificates that did.
+        usernames: the user names in it, with what proves them; not checked yet.
+        tokens: the supporting tokens in it that are not understood here; not checked yet.
+        ephemeral: the key that came with it, for the answer.
         signed: elements under the primary signature: Body, header blocks, tokens.
         decrypted: elements whose content was encrypted.
         signature_values: of every signature, in bytes.
@@ -66,6 +71,10 @@ class Verified:
     signer: x509.Certificate | None
     context: ContextKey | None
     endorsed_by: tuple[ContextKey, ...]
+    endorsers: tuple[x509.Certificate, ...] = ()
+    usernames: tuple[ReceivedUsername, ...] = ()
+    tokens: tuple[ReceivedToken, ...] = ()
+    ephemeral: EphemeralKey | None = field(default=None, repr=False)
     signed: tuple[etree._Element, ...] = field(repr=False)
     decrypted: tuple[etree._Element, ...] = field(repr=False)
     signature_values: tuple[bytes, ...] = field(repr=False)
