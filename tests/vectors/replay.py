@@ -27,7 +27,7 @@ from zeep_secureconv.wss.keys import ContextKey, Keyring
 from zeep_secureconv.wss.protect import Protected
 from zeep_secureconv.wss.reply import Reply, read_reply
 from zeep_secureconv.wss.seen import SeenSignatures
-from zeep_secureconv.wss.tokens import read_time
+from zeep_secureconv.wss.times import read_time
 from zeep_secureconv.wss.unprotect import Verified, unprotect
 
 HERE = Path(__file__).parent

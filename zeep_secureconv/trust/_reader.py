@@ -13,7 +13,7 @@ from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
 from ..names import WSC_2005, WSC_200512, WSSE, WST_2005, WST_200512, WSU, XENC
 from ..wss import base64
-from ..wss.tokens import read_time
+from ..wss.times import read_time
 from .model import ContextToken, Entropy, Lifetime, Renewing, RequestType, TokenReference
 
 _WST = (WST_200512, WST_2005)

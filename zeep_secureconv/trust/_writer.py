@@ -10,7 +10,7 @@ from lxml import etree
 from ..names import WSA_2005, WSP_2004, WSSE, WSU
 from ..soap.envelope import parser
 from ..wss import base64
-from ..wss.tokens import write_time
+from ..wss.times import write_time
 from .dialects import Dialect
 from .model import (
     ContextToken,

@@ -18,7 +18,7 @@ from ..names import BASE64_BINARY, PASSWORD_TYPE, WSSE, WSSE11, WSU
 from ..policy.model import PasswordForm, SuppliedToken
 from ..policy.model import UsernameToken as UsernamePolicy
 from . import base64
-from .tokens import write_time
+from .times import write_time
 
 #: The part of a conversation that a token is for: requests for contexts, or calls.
 Leg = Literal["bootstrap", "application"]

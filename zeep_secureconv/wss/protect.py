@@ -26,7 +26,7 @@ from .header import CONFIRMATION, TIMESTAMP
 from .keys import ContextKey, EphemeralKey, Keyring
 from .message_keys import Ids, KeyRequest, MessageKeys, message_keys
 from .seen import OLDEST, SeenSignatures
-from .tokens import write_time
+from .times import write_time
 
 _ID = f"{{{WSU}}}Id"
 

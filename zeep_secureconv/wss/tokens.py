@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
 from cryptography import x509
 from lxml import etree
@@ -16,10 +15,10 @@ from . import base64
 from .certificates import UNREADABLE, read_through
 from .forms import children_of, octets_of, only, text_of
 from .references import TokenReference, read_reference
+from .times import read_time
 
 _ID = f"{{{WSU}}}Id"
 _DERIVATIONS = frozenset(f"{wsc}/dk/p_sha1" for wsc in (WSC_2005, WSC_200512))
-_DATETIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 _TIMES = {f"{{{WSU}}}{local}": local for local in ("Created", "Expires")}
@@ -170,36 +169,6 @@ def read_timestamp(element: etree._Element) -> Timestamp:
         read_time(text_of(children["Created"], "timestamp")),
         read_time(text_of(expires, "timestamp")) if expires is not None else None,
     )
-
-
-def read_time(text: str | None) -> datetime:
-    """An xs:dateTime as aware UTC; a time without a zone is UTC (WSS 1.1, section 10).
-
-    Digits beyond microseconds are cut off (CXF writes nanoseconds), and a leap second is the second before it.
-
-    Raises:
-        VerificationError: check "timestamp".
-    """
-    match = _DATETIME.fullmatch((text or "").strip())
-    if match is not None:
-        year, month, day, hour, minute, second = (int(group) for group in match.groups()[:6])
-        fraction, zone = match.group(7), match.group(8)
-        micro = int(fraction[:6].ljust(6, "0")) if fraction else 0
-        try:
-            moment = datetime(year, month, day, hour, minute, min(second, 59), micro, timezone.utc)
-            if zone and zone != "Z":
-                shift = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
-                moment = moment - shift if zone[0] == "+" else moment + shift
-            return moment
-        except (ValueError, OverflowError):
-            pass
-    raise VerificationError("timestamp", "A time is not an xs:dateTime")
-
-
-def write_time(moment: datetime) -> str:
-    """A time as xs:dateTime in UTC with milliseconds, the form that every stack reads."""
-    utc = moment.astimezone(timezone.utc)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
 
 
 def token_id(element: etree._Element) -> str | None:

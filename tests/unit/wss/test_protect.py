@@ -65,7 +65,7 @@ from zeep_secureconv.policy import (
 from zeep_secureconv.soap.addressing import address_request
 from zeep_secureconv.soap.envelope import Soap
 from zeep_secureconv.wss.keys import Keyring
-from zeep_secureconv.wss.tokens import read_time
+from zeep_secureconv.wss.times import read_time
 
 REQUEST, RESPONSE = Direction.REQUEST, Direction.RESPONSE
 TICKETED = f'<t:Ticket xmlns:t="{TICKET}" s:mustUnderstand="1">x</t:Ticket>'

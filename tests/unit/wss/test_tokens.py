@@ -23,7 +23,7 @@ from zeep_secureconv.names import (
     X509_PKI_PATH,
     X509_V3,
 )
-from zeep_secureconv.wss import tokens
+from zeep_secureconv.wss import times, tokens
 
 NONCE = base64.b64encode(bytes(range(16))).decode()
 SOURCE = '<wsse:SecurityTokenReference><wsse:Reference URI="#sct-id"/></wsse:SecurityTokenReference>'
@@ -263,8 +263,8 @@ def test_other_binary_tokens_are_refused(cut: int, attributes: str) -> None:
 )
 def test_times_are_read(text: str, moment: datetime) -> None:
     """A time is UTC unless it says otherwise, and finer fractions than ours are cut off."""
-    assert tokens.read_time(text) == moment
-    assert tokens.read_time(text).utcoffset() == timedelta(0)
+    assert times.read_time(text) == moment
+    assert times.read_time(text).utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_times_are_read(text: str, moment: datetime) -> None:
 def test_what_is_no_time_is_refused(text: str | None) -> None:
     """Anything else than an xs:dateTime that exists is refused."""
     with pytest.raises(VerificationError) as caught:
-        tokens.read_time(text)
+        times.read_time(text)
     assert caught.value.check == "timestamp"
 
 
@@ -298,8 +298,8 @@ def test_times_come_back_to_the_millisecond(moment: datetime) -> None:
     """What is written is read again, in UTC and with milliseconds."""
     expected = moment.astimezone(timezone.utc)
     expected = expected.replace(microsecond=expected.microsecond // 1000 * 1000)
-    text = tokens.write_time(moment)
-    assert tokens.read_time(text) == expected
+    text = times.write_time(moment)
+    assert times.read_time(text) == expected
     assert len(text) == len("2026-11-20T23:38:19.032Z")
 
 

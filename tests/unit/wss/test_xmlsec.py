@@ -48,7 +48,7 @@ from zeep_secureconv import Policy, VerificationError
 from zeep_secureconv.names import BASE64_BINARY, WSC_200512, X509_V3, XENC, dk_type
 from zeep_secureconv.policy import SUITES, DerivedKeys, Direction, HeaderPart, Parts
 from zeep_secureconv.soap.envelope import Soap, serialize
-from zeep_secureconv.wss.tokens import write_time
+from zeep_secureconv.wss.times import write_time
 
 CONTENT = (
     '<e:echo xmlns:e="urn:test" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="e:Text">'
