@@ -28,7 +28,7 @@ from benchmarks.cxf import (
     text_of,
 )
 from benchmarks.gate import Rounds
-from tests.peers.cxf_peer import PeerError
+from tests.peers.peer import PeerError
 
 _UNITS = {"K": 1024, "M": 1024 * 1024}
 #: A call of this size counts as two: larger ones are measured less often.

@@ -16,11 +16,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.peers import cxf_peer
-from tests.peers.cxf_peer import FAST_JVM, CxfClient, CxfServer
+from tests.peers import peer
+from tests.peers.peer import CXF, FAST_JVM, PeerClient, PeerError, PeerServer
 from zeep_secureconv import Identity, SecureConversation, Trust
 
-_MAKE_PKI = Path(cxf_peer.__file__).parent / "pki" / "make_pki.py"
+_MAKE_PKI = Path(peer.__file__).parent / "pki" / "make_pki.py"
 #: Longer than any run, so that neither client renews in the middle of it.
 _LIFETIME_MS = "7200000"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -33,8 +33,8 @@ PLAIN = "plain"
 class Peers:
     """A running CXF server with a plain and a secured endpoint, CXF's client, and the certificates of both."""
 
-    server: CxfServer
-    client: CxfClient
+    server: PeerServer
+    client: PeerClient
     pki: Path
 
 
@@ -45,16 +45,16 @@ def peers(announce: Callable[[str], object]) -> Iterator[Peers]:
     Raises:
         PeerError: the peer cannot be built or started.
     """
-    lack = cxf_peer.missing()
+    lack = CXF.missing()
     if lack:
-        raise cxf_peer.PeerError(f"nothing to measure beside: {lack}")
-    jar = cxf_peer.build(announce)
+        raise PeerError(f"nothing to measure beside: {lack}")
+    CXF.build(announce)
     with tempfile.TemporaryDirectory() as folder:
         pki = Path(folder)
         subprocess.run([sys.executable, _MAKE_PKI, pki], check=True, timeout=120)  # noqa: S603
         options = ("--only", f"{SECURED},{PLAIN}", "--lifetime-ms", _LIFETIME_MS)
-        with CxfServer(jar, pki, *options, java_options=FAST_JVM) as server:
-            yield Peers(server, CxfClient(jar, pki, java_options=FAST_JVM), pki)
+        with PeerServer(CXF, pki, *options, java_options=FAST_JVM) as server:
+            yield Peers(server, PeerClient(CXF, pki, java_options=FAST_JVM), pki)
 
 
 def parties(pki: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def measured(call: Callable[[], object], calls: int) -> Figures:
 # -------------------------------------------------------------------------------------------- the machine
 
 
-def machine(server: CxfServer) -> str:
+def machine(server: PeerServer) -> str:
     """One line on what was measured, where, and how busy the machine was."""
     packages = ", ".join(
         f"{name} {_version(name)}"

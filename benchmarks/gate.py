@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from tests.peers.cxf_peer import PeerError
+from tests.peers.peer import PeerError
 
 from .cxf import SECURED, Figures, Peers
 

@@ -15,7 +15,7 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cxf import PLAIN, SECURED, Peers, conversation, grid, machine, peers
-from tests.peers.cxf_peer import PeerError
+from tests.peers.peer import PeerError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 120

@@ -43,6 +43,7 @@ _SOAP_SECURITY_10 = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soa
 _SOAP_SECURITY_11 = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1"
 
 PASSWORD_TYPE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0"
+USERNAME_TOKEN = f"{PASSWORD_TYPE}#UsernameToken"
 
 BASE64_BINARY = f"{_SOAP_SECURITY_10}#Base64Binary"
 X509_V3 = f"{_X509_PROFILE}#X509v3"

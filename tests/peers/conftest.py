@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import cxf_peer
-from tests.peers.cxf_peer import CxfClient, CxfServer
+from tests.peers.peer import CXF, PeerClient, PeerServer, Stack
 
 _HERE = Path(__file__).parent
 _SWITCH = "ZEEP_SECURECONV_PEERS"
@@ -24,22 +23,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cxf_jar(request: pytest.FixtureRequest) -> Path:
-    """The CXF peer, built if its sources changed; without a JDK skips, or fails where peers are required."""
+def built(request: pytest.FixtureRequest) -> Callable[[Stack], Stack]:
+    """Builds a stack if its sources changed; without a JDK skips, or fails where peers are required."""
     switch = os.environ.get(_SWITCH) or "auto"
     if switch not in {"auto", "required", "off"}:
         pytest.fail(f"{_SWITCH} is {switch!r}, not one of auto, required, off", pytrace=False)
-    lack = f"switched off by {_SWITCH}" if switch == "off" else cxf_peer.missing()
-    if lack and switch == "required":
-        pytest.fail(f"the peers are required: {lack}", pytrace=False)
-    if lack:
-        pytest.skip(lack)
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        return cxf_peer.build(announce=print)
+
+    def build(stack: Stack) -> Stack:
+        lack = f"switched off by {_SWITCH}" if switch == "off" else stack.missing()
+        if lack and switch == "required":
+            pytest.fail(f"the peers are required: {lack}", pytrace=False)
+        if lack:
+            pytest.skip(lack)
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            return stack.build(announce=print)
+
+    return build
 
 
 @pytest.fixture(scope="session")
-def cxf_server(cxf_jar: Path, pki: Path) -> Iterator[Callable[..., CxfServer]]:
+def cxf_server(built: Callable[[Stack], Stack], pki: Path) -> Iterator[Callable[..., PeerServer]]:
     """Starts a CXF server with further options, for example ``cxf_server("--policies", folder)``.
 
     A JVM is heavy: tests that want the same options share a server through a fixture of their own, which
@@ -47,19 +50,19 @@ def cxf_server(cxf_jar: Path, pki: Path) -> Iterator[Callable[..., CxfServer]]:
     """
     with ExitStack() as running:
 
-        def start(*arguments: str | Path) -> CxfServer:
-            return running.enter_context(CxfServer(cxf_jar, pki, *arguments))
+        def start(*arguments: str | Path) -> PeerServer:
+            return running.enter_context(PeerServer(built(CXF), pki, *arguments))
 
         yield start
 
 
 @pytest.fixture(scope="session")
-def cxf(cxf_server: Callable[..., CxfServer]) -> CxfServer:
+def cxf(cxf_server: Callable[..., PeerServer]) -> PeerServer:
     """The CXF server of the session, with all its built-in variants."""
     return cxf_server()
 
 
 @pytest.fixture(scope="session")
-def cxf_client(cxf_jar: Path, pki: Path) -> CxfClient:
+def cxf_client(built: Callable[[Stack], Stack], pki: Path) -> PeerClient:
     """Runs CXF's client against a service: ``cxf_client(wsdl=…, calls=10)["ok"]``."""
-    return CxfClient(cxf_jar, pki)
+    return PeerClient(built(CXF), pki)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import ssl
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,10 +50,14 @@ class OurService:
     Args:
         url: of its endpoint; its WSDL is there with ``?wsdl``.
         store: where its contexts are.
+        app: the application, which counts its calls.
+        said: the log of the middleware.
     """
 
     url: str
     store: MemoryStore
+    app: DemonstrationService
+    said: list[str]
 
     @property
     def wsdl(self) -> str:
@@ -60,6 +67,50 @@ class OurService:
     def contexts(self) -> list[SecurityContext]:
         """The contexts that it holds."""
         return [context for _, context in self.store.items("service")]
+
+    def counted(self) -> Counter[str]:
+        """What the middleware did: Issue, Renew, Cancel, refused."""
+        return Counter(text.partition(" ")[0] for text in self.said)
+
+
+class Users:
+    """The users that our service knows: alice and bob, with the password "secret"."""
+
+    _NAMES = frozenset({"alice", "bob"})
+
+    def check(self, name: str, password: str) -> bool:
+        """Whether that is the user's password."""
+        return password == self.password(name)
+
+    def password(self, name: str) -> str | None:
+        """The user's password, for tokens that do not show it."""
+        return "secret" if name in self._NAMES else None
+
+
+class _Listener(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record."""
+        self.said.append(record.getMessage())
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What the service logs meanwhile."""
+    logger, listener = logging.getLogger("zeep_secureconv.service"), _Listener()
+    level = logger.level
+    logger.addHandler(listener)
+    logger.setLevel(logging.INFO)
+    try:
+        yield listener.said
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(level)
 
 
 def assert_refused_cancel_only(report: dict[str, Any], service: OurService) -> None:
@@ -89,22 +140,31 @@ def assert_refused_cancel_only(report: dict[str, Any], service: OurService) -> N
 
 
 @contextmanager
-def our_service(pki: Path, wsdl: Path) -> Iterator[OurService]:
+def our_service(pki: Path, wsdl: Path, *, tls: bool = False, **arguments: Any) -> Iterator[OurService]:
     """Serves the contract of a WSDL under its policy.
 
     Args:
         pki: folder as the fixture ``pki`` makes it.
         wsdl: a WSDL of the peers' contract, whose address is replaced by ours.
+        tls: serves https with the certificate "server".
+        arguments: further ones for the middleware.
     """
-    store = MemoryStore()
+    store, app = MemoryStore(), DemonstrationService()
     middleware = SecureConversationMiddleware(
-        DemonstrationService(),
+        app,
         policy=wsdl,
         identity=Identity.from_pkcs12(pki / "server.p12", PASSWORD),
         trust=Trust.from_pem(pki / "ca.pem"),
         store=store,
+        **arguments,
     )
-    with HttpServer() as server:
+    with HttpServer(tls=_tls(pki) if tls else None) as server, _heard() as said:
         url = f"{server.url}/peer"
         server.app = Published(middleware, demonstration_wsdl(wsdl.read_bytes(), address=url))
-        yield OurService(url, store)
+        yield OurService(url, store, app, said)
+
+
+def _tls(pki: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "server.pem", pki / "server.key")
+    return context

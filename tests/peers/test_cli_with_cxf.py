@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.cxf_peer import CxfClient, CxfServer
+from tests.peers.peer import PeerClient, PeerServer
 from tests.peers.our_side import CLIENT, PASSWORD
 
 #: Far more than any of this takes: ends a test that would hang.
@@ -66,7 +66,7 @@ def _serve(pki: Path, policy: Path) -> Iterator[dict[str, Any]]:
             process.kill()
 
 
-def test_call(cxf: CxfServer, pki: Path) -> None:
+def test_call(cxf: PeerServer, pki: Path) -> None:
     """``call`` speaks with CXF's server, and the server counts one context issued and cancelled."""
     before = cxf.stats()
     report = _call(pki, cxf.wsdl("asym-dk"), "echo", "text=hello")
@@ -79,7 +79,7 @@ def test_call(cxf: CxfServer, pki: Path) -> None:
     assert after["cancelled"] - before["cancelled"] == 1
 
 
-def test_call_with_many_values(cxf: CxfServer, pki: Path) -> None:
+def test_call_with_many_values(cxf: PeerServer, pki: Path) -> None:
     """Repeated names make a list, and --repeat makes calls on one context."""
     before = cxf.stats()["issued"]
     report = _call(
@@ -90,7 +90,7 @@ def test_call_with_many_values(cxf: CxfServer, pki: Path) -> None:
     assert cxf.stats()["issued"] - before == 1
 
 
-def test_call_reports_a_declared_fault(cxf: CxfServer, pki: Path) -> None:
+def test_call_reports_a_declared_fault(cxf: PeerServer, pki: Path) -> None:
     """A declared fault is a failure with its text, and the context is cancelled all the same."""
     before = cxf.stats()["cancelled"]
     report = _call(pki, cxf.wsdl("asym-dk"), "fail", "code=E42")
@@ -100,7 +100,7 @@ def test_call_reports_a_declared_fault(cxf: CxfServer, pki: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["asym-dk", "asym-dk-soap12"])
-def test_serve(cxf: CxfServer, cxf_client: CxfClient, pki: Path, tmp_path: Path, name: str) -> None:
+def test_serve(cxf: PeerServer, cxf_client: PeerClient, pki: Path, tmp_path: Path, name: str) -> None:
     """CXF's client and our own speak with ``serve`` under the WSDL saved from CXF's server."""
     policy = tmp_path / "saved.wsdl"
     policy.write_text(cxf.wsdl_text(name), encoding="utf-8")

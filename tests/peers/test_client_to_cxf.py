@@ -10,7 +10,7 @@ import pytest
 import requests
 import zeep
 
-from tests.peers.cxf_peer import CxfServer
+from tests.peers.peer import PeerServer
 from tests.peers.our_side import CLIENT, VARIANTS, our_client
 from zeep_secureconv import SecureConversation, TokenFault, UnsecuredFault
 
@@ -43,7 +43,7 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("connect", [_long_form, _short_form])
 def test_every_operation(
-    cxf: CxfServer, pki: Path, variant: str, connect: Callable[[SecureConversation, str], zeep.Client]
+    cxf: PeerServer, pki: Path, variant: str, connect: Callable[[SecureConversation, str], zeep.Client]
 ) -> None:
     """Every operation and every kind of text comes through, all in one conversation."""
     before = cxf.stats()
@@ -63,7 +63,7 @@ def test_every_operation(
     assert after["cancelled"] - before["cancelled"] == 1
 
 
-def test_declared_fault(cxf: CxfServer, pki: Path, variant: str) -> None:
+def test_declared_fault(cxf: PeerServer, pki: Path, variant: str) -> None:
     """A declared fault is a zeep Fault with its detail, not called verified: CXF signs its Timestamp only."""
     with our_client(pki) as sc:
         service = _long_form(sc, cxf.wsdl(variant)).service
@@ -80,7 +80,7 @@ def test_declared_fault(cxf: CxfServer, pki: Path, variant: str) -> None:
         assert sc.contexts() == [context]
 
 
-def test_cancel_then_a_new_conversation(cxf: CxfServer, pki: Path, variant: str) -> None:
+def test_cancel_then_a_new_conversation(cxf: PeerServer, pki: Path, variant: str) -> None:
     """CXF counts the Cancel and no longer holds the context; the next call begins a new one."""
     with our_client(pki) as sc:
         service = _long_form(sc, cxf.wsdl(variant)).service
@@ -98,7 +98,7 @@ def test_cancel_then_a_new_conversation(cxf: CxfServer, pki: Path, variant: str)
         assert cxf.stats()["issued"] - after["issued"] == 1
 
 
-def test_wsse_without_plugins(cxf: CxfServer, pki: Path, variant: str, tmp_path: Path) -> None:
+def test_wsse_without_plugins(cxf: PeerServer, pki: Path, variant: str, tmp_path: Path) -> None:
     """With endpoint= and policy= given, wsse= alone is enough."""
     policy = tmp_path / "service.wsdl"
     policy.write_text(cxf.wsdl_text(variant), encoding="utf-8")
@@ -111,7 +111,7 @@ def test_wsse_without_plugins(cxf: CxfServer, pki: Path, variant: str, tmp_path:
         assert service.whoami() == CLIENT
 
 
-def test_threads_share_one_context(cxf: CxfServer, pki: Path) -> None:
+def test_threads_share_one_context(cxf: PeerServer, pki: Path) -> None:
     """Eight threads with two clients make 160 calls, and ask for one context between them."""
     threads, calls = 8, 20
 
@@ -131,7 +131,7 @@ def test_threads_share_one_context(cxf: CxfServer, pki: Path) -> None:
     assert after["faults"] == before["faults"]
 
 
-def test_two_endpoints_two_contexts(cxf: CxfServer, pki: Path) -> None:
+def test_two_endpoints_two_contexts(cxf: PeerServer, pki: Path) -> None:
     """One object serves two endpoints, each with a context of its own."""
     with our_client(pki) as sc:
         before = cxf.stats()
@@ -147,7 +147,7 @@ def test_two_endpoints_two_contexts(cxf: CxfServer, pki: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["asym-dk", "asym-dk-soap12"])
-def test_lost_context(cxf: CxfServer, pki: Path, name: str) -> None:
+def test_lost_context(cxf: PeerServer, pki: Path, name: str) -> None:
     """A server that lost the context refuses the call with a typed fault; the next call gets a new context."""
     with our_client(pki) as sc:
         service = sc.client(cxf.wsdl(name)).service
@@ -166,7 +166,7 @@ def test_lost_context(cxf: CxfServer, pki: Path, name: str) -> None:
         assert found.identifier != lost.identifier
 
 
-def test_conversation_uses_the_session_of_the_client(cxf: CxfServer, pki: Path) -> None:
+def test_conversation_uses_the_session_of_the_client(cxf: PeerServer, pki: Path) -> None:
     """The HTTP session given to zeep carries the request for a context, the calls and the Cancel."""
     posts: list[requests.PreparedRequest] = []
 

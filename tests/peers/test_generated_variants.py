@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import zeep
 
-from tests.peers.cxf_peer import CxfClient, CxfServer
+from tests.peers.peer import PeerClient, PeerServer
 from tests.peers.our_side import CLIENT, assert_refused_cancel_only, our_client, our_service
 from tests.peers.policy_writer import Parts, Shape, variant
 from zeep_secureconv.names import WSP_2004, WSP_W3C
@@ -141,8 +141,8 @@ _SHAPES = {
 
 @pytest.fixture(scope="module")
 def generated(
-    cxf_server: Callable[..., CxfServer], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CxfServer]:
+    cxf_server: Callable[..., PeerServer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PeerServer]:
     """A CXF server of the policies above."""
     folder = tmp_path_factory.mktemp("policies")
     for name, shape in _SHAPES.items():
@@ -172,7 +172,7 @@ def test_policies_differ_in_everything() -> None:
 
 
 @pytest.mark.parametrize("name", _SHAPES)
-def test_our_client(generated: CxfServer, pki: Path, name: str) -> None:
+def test_our_client(generated: PeerServer, pki: Path, name: str) -> None:
     """Our client calls CXF's server under the policy, sees its fault, and cancels."""
     before = generated.stats()
     with our_client(pki) as sc:
@@ -191,7 +191,7 @@ def test_our_client(generated: CxfServer, pki: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", _SHAPES)
 def test_our_service(
-    generated: CxfServer, cxf_client: CxfClient, pki: Path, tmp_path: Path, name: str
+    generated: PeerServer, cxf_client: PeerClient, pki: Path, tmp_path: Path, name: str
 ) -> None:
     """CXF's client calls our service under the policy, sees its fault, and renews."""
     wsdl = tmp_path / f"{name}.wsdl"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.cxf_peer import CxfServer
+from tests.peers.peer import PeerServer
 from tests.peers.thousand_calls import CALLS
 
 _ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ _GROWTH = 5 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def conversation(cxf: CxfServer, pki: Path) -> dict[str, Any]:
+def conversation(cxf: PeerServer, pki: Path) -> dict[str, Any]:
     """What a new process reports after 1,000 calls, and what CXF counted meanwhile."""
     before = cxf.stats()
     done = subprocess.run(

@@ -1,23 +1,28 @@
 """WS-Policy: from policies as they are written to alternatives, each a flat tuple of assertions.
 
 A policy comes from the peer, so every step is bounded: how deep operators and references nest, how many
-alternatives there are, and how many assertions one alternative holds, nested ones included. A policy is
-expanded once and kept, so that references which fan out cost no more than what they stand for.
+alternatives there are, how many assertions one alternative holds, nested ones included, and how many documents
+references lead to. A policy is expanded once and kept, so that references which fan out cost no more than what
+they stand for.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from urllib.parse import urlsplit
+from pathlib import PurePosixPath
+from typing import NamedTuple, Protocol
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from lxml import etree
 
 from ..errors import PolicyError
 from ..names import WSP_2004, WSP_W3C, WSU
+from .model import Direction
 
 _WSP = (WSP_2004, WSP_W3C)
 _POLICY = frozenset(f"{{{wsp}}}Policy" for wsp in _WSP)
@@ -27,13 +32,34 @@ _REFERENCE = frozenset(f"{{{wsp}}}PolicyReference" for wsp in _WSP)
 _POLICY_URIS = tuple(f"{{{wsp}}}PolicyURIs" for wsp in _WSP)
 _IDS = (f"{{{WSU}}}Id", "{http://www.w3.org/XML/1998/namespace}id", "Name")
 _TRUE = ("true", "1")
+#: The wsu:Id of a policy that WebSphere wrote for messages of one direction.
+_ROLE = re.compile(r"(request|response):(bootstrap)?")
 
 _MAX_ALTERNATIVES = 256
 _MAX_ASSERTIONS = 1_000
 _MAX_DEPTH = 64
+_MAX_DOCUMENTS = 64
 
 Alternative = tuple["Assertion", ...]
 Alternatives = tuple[Alternative, ...]
+
+
+class Load(Protocol):
+    """Gives the root of the document at an absolute location; it decides what may be loaded."""
+
+    def __call__(self, location: str, /) -> etree._Element: ...
+
+
+class Role(NamedTuple):
+    """What a policy of WebSphere's compact form is for, as its wsu:Id says: "request:bootstrap_signparts".
+
+    Args:
+        direction: the messages that it holds for.
+        bootstrap: whether these are requests for contexts and their answers, whose policy is elsewhere.
+    """
+
+    direction: Direction
+    bootstrap: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +70,13 @@ class Assertion:
         element: the assertion as it stands in the document.
         document: the document's name, for messages to people.
         nested: what the policy inside it demands; empty when there is none.
+        role: what it is for, where a wsu:Id says so.
     """
 
     element: etree._Element
     document: str
     nested: Alternative = ()
+    role: Role | None = None
 
     @cached_property
     def size(self) -> int:
@@ -76,17 +104,56 @@ class Assertion:
         return _marked(self.element, "Ignorable")
 
 
+class Library:
+    """The documents that policy references lead to, each read once.
+
+    Args:
+        load: gives the root of a document; None: no reference may leave its document.
+        allow_external: whether references may lead anywhere that *load* goes, and not only to documents of the same
+            origin (http) or in the same folder and below (files).
+    """
+
+    def __init__(self, load: Load | None = None, *, allow_external: bool = False) -> None:
+        self._load = load
+        self._allow_external = allow_external
+        self._documents: dict[str, PolicyDocument] = {}
+        self._home: str | None = None
+
+    def add(self, document: PolicyDocument) -> None:
+        """Takes a document in; the first with a location is the home of all."""
+        if document.location is not None:
+            self._home = self._home or document.location
+            self._documents.setdefault(document.location, document)
+
+    def find(self, location: str, near: str) -> PolicyDocument | str:
+        """The document at *location*, which one at *near* refers to, or why it cannot be had."""
+        if location in self._documents:
+            return self._documents[location]
+        if not self._allow_external and not any(_is_near(location, home or near) for home in (near, self._home)):
+            return "which is not allowed (allow_external=True allows it)"
+        if self._load is None:
+            return "and nothing can be loaded here"
+        if len(self._documents) >= _MAX_DOCUMENTS:
+            return f"and there are more than {_MAX_DOCUMENTS} documents already"
+        return PolicyDocument(self._load(location), location, self)
+
+
 class PolicyDocument:
     """One document with policies in it.
 
     Args:
         root: its root element.
         location: where it came from, or None.
+        library: finds the documents that its references lead to.
     """
 
-    def __init__(self, root: etree._Element, location: str | None = None) -> None:
+    def __init__(
+        self, root: etree._Element, location: str | None = None, library: Library | None = None
+    ) -> None:
         self.root = root
         self.location = location
+        self._library = library or Library()
+        self._library.add(self)
         anonymous = "the policy" if is_policy(root) else "the WSDL"
         self.name = _without_credentials(location) if location else anonymous
         self._policies: dict[str, list[etree._Element]] = {}
@@ -114,7 +181,7 @@ class PolicyDocument:
             extensions: names of child elements that count as assertions though they stand in no policy.
         """
         named = [
-            self._policy(self._referred(uri, node), 0)
+            self._follow(uri, node, 0)
             for attribute in _POLICY_URIS
             for uri in node.get(attribute, "").split()
         ]
@@ -130,7 +197,7 @@ class PolicyDocument:
         if depth > _MAX_DEPTH:
             raise self._refused(element, "The policy nests too deeply")
         if element.tag in _REFERENCE:
-            return self._policy(self._referred(element.get("URI", "").strip(), element), depth + 1)
+            return self._follow(element.get("URI", "").strip(), element, depth + 1)
         if element.tag in _POLICY:
             return self._policy(element, depth)
         if element.tag in _ALL:
@@ -148,7 +215,7 @@ class PolicyDocument:
             raise self._refused(policy, "The policy refers to itself")
         self._open.add(policy)
         try:
-            self._expanded[policy] = self._every(policy, depth)
+            self._expanded[policy] = _for_role(_role(policy), self._every(policy, depth))
         finally:
             self._open.discard(policy)
         return self._expanded[policy]
@@ -164,26 +231,45 @@ class PolicyDocument:
         nested = _cross(
             [self._expand(policy, depth + 1) for policy in policies], position(element, self.name)
         )
-        found: Alternatives = tuple((Assertion(element, self.name, inside),) for inside in nested)
+        # WebSphere was seen to put the id at the policy inside of sp:SupportingTokens.
+        role = next(filter(None, map(_role, policies)), None)
+        found: Alternatives = tuple((Assertion(element, self.name, inside, role),) for inside in nested)
         if _marked(element, "Optional"):
             found += ((),)
         if any(assertion.depth > _MAX_DEPTH for assertion in itertools.chain(*found)):
             raise self._refused(element, "The policy nests too deeply")
         return _bounded(found, position(element, self.name))
 
-    def _referred(self, uri: str, at: etree._Element) -> etree._Element:
+    def _follow(self, uri: str, at: etree._Element, depth: int) -> Alternatives:
+        """What a reference stands for."""
         found = self._policies.get(uri, [])
+        if not found and uri and not uri.startswith("#"):
+            return self._elsewhere(uri, at, depth)
+        return self._policy(self._only(found, uri, at), depth)
+
+    def _elsewhere(self, uri: str, at: etree._Element, depth: int) -> Alternatives:
+        leads = f"The policy reference {uri!r} leads outside the document"
+        if self.location is None:
+            raise self._refused(at, f"{leads}, and where that came from is not known")
+        try:
+            location, fragment = urldefrag(urljoin(self.location, uri))
+        except ValueError:
+            raise self._refused(at, f"The policy reference {uri!r} is no URI") from None
+        document = self._library.find(location, self.location)
+        if isinstance(document, str):
+            raise self._refused(at, f"{leads}, {document}")
+        if not fragment and is_policy(document.root):
+            return document._policy(document.root, depth)
+        return document._policy(self._only(document._policies.get(f"#{fragment}", []), uri, at), depth)
+
+    def _only(self, found: list[etree._Element], uri: str, at: etree._Element) -> etree._Element:
         if len(found) == 1:
             return found[0]
         if found:
             raise self._refused(
                 at, f"The policy reference {uri!r} is ambiguous: {len(found)} policies have that id"
             )
-        if uri.startswith("#"):
-            raise self._refused(at, f"The policy reference {uri!r} leads to no policy")
-        raise self._refused(
-            at, f"The policy reference {uri!r} leads outside the document, which is not allowed"
-        )
+        raise self._refused(at, f"The policy reference {uri!r} leads to no policy")
 
     def _refused(self, element: etree._Element, what: str) -> PolicyError:
         where = position(element, self.name)
@@ -251,6 +337,37 @@ def _references_to(policy: etree._Element) -> set[str]:
     ids = {value for value in map(policy.get, _IDS) if value}
     name = policy.get("Name")
     return {f"#{value}" for value in ids} | ({name} if name else set())
+
+
+def _role(policy: etree._Element) -> Role | None:
+    found = _ROLE.match(policy.get(f"{{{WSU}}}Id", ""))
+    return Role(Direction(found[1]), found[2] is not None) if found else None
+
+
+def _for_role(role: Role | None, alternatives: Alternatives) -> Alternatives:
+    """The same alternatives, with what no role is known of marked as being for *role*."""
+    if role is None:
+        return alternatives
+    return tuple(
+        tuple(assertion if assertion.role else replace(assertion, role=role) for assertion in alternative)
+        for alternative in alternatives
+    )
+
+
+def _is_near(location: str, home: str) -> bool:
+    """Whether a location has the origin of *home*, or for files is in its folder or below."""
+    try:
+        target, base = urlsplit(location), urlsplit(home)
+    except ValueError:
+        return False
+    if (target.scheme, target.netloc) != (base.scheme, base.netloc):
+        return False
+    if target.scheme in ("http", "https"):
+        return True
+    # A loader may take %2e%2e for two dots.
+    path = PurePosixPath(unquote(target.path).replace("\\", "/"))
+    folder = PurePosixPath(unquote(base.path).replace("\\", "/")).parent
+    return ".." not in path.parts and path.is_relative_to(folder)
 
 
 def _without_credentials(location: str) -> str:

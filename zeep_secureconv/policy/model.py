@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from ..names import WSC_2005, WSC_200512, WST_2005, WST_200512
+from ..names import SP_2005, SP_200702, WSC_2005, WSC_200512, WSSE, WST_2005, WST_200512
 from .suites import AlgorithmSuite
 
 
@@ -101,6 +101,7 @@ class SecureConversationToken:
         require_external_uri_reference: refer by Identifier even where the token is in the message.
         wsc: namespace of WS-SecureConversation that the policy asks for, or None when it leaves it open.
         bootstrap: the policy of the RequestSecurityToken exchange; None when it is agreed out of band.
+        bootstrap_response: that of its answer, where it is another one (WebSphere's form names directions).
         must_not_send_cancel, must_not_send_renew, must_not_send_amend: sp:MustNotSend….
     """
 
@@ -109,6 +110,7 @@ class SecureConversationToken:
     require_external_uri_reference: bool = False
     wsc: str | None = None
     bootstrap: Policy | None = None
+    bootstrap_response: Policy | None = None
     must_not_send_cancel: bool = False
     must_not_send_renew: bool = False
     must_not_send_amend: bool = False
@@ -175,13 +177,18 @@ Token = KeyToken | SuppliedToken
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderPart:
-    """A sp:Header of a parts assertion (4.1.1): one header, or all of a namespace when *name* is None."""
+    """A sp:Header of a parts assertion (4.1.1): one header, or all of a namespace when *name* is None.
 
-    namespace: str
+    Without *namespace* it is every header but wsse:Security, which an empty sp:SignedParts means.
+    """
+
+    namespace: str | None
     name: str | None = None
 
     def matches(self, tag: str) -> bool:
         """Whether a header block with this tag (Clark notation) is meant."""
+        if self.namespace is None:
+            return tag != f"{{{WSSE}}}Security"
         namespace, _, local = tag[1:].rpartition("}") if tag[:1] == "{" else ("", "", tag)
         return namespace == self.namespace and self.name in (None, local)
 
@@ -242,6 +249,7 @@ class SupportingToken:
         endorsing: its key signs the primary signature, or under a TransportBinding the Timestamp.
         signed_parts: what an endorsing token signs besides.
         encrypted_parts: what is encrypted because of it.
+        algorithm_suite: that of its signature, where the assertion names one.
         source: where it was read, for messages to people.
     """
 
@@ -251,6 +259,7 @@ class SupportingToken:
     endorsing: bool = False
     signed_parts: Parts = Parts()
     encrypted_parts: Parts = Parts()
+    algorithm_suite: AlgorithmSuite | None = None
     source: str = field(default="", compare=False)
 
 
@@ -328,13 +337,17 @@ class Wss:
 
 @dataclass(frozen=True, kw_only=True)
 class TrustOptions:
-    """sp:Trust13 (10.1), or sp:Trust10 of earlier versions."""
+    """sp:Trust13 (10.1), or sp:Trust10 of earlier versions.
+
+    *scope_policy_15* is sp13:ScopePolicy15 (1.3, 10.1): wsp:AppliesTo, where one is sent, is that of WS-Policy 1.5.
+    """
 
     wst: str = WST_200512
     require_client_entropy: bool = False
     require_server_entropy: bool = False
     require_rstr_collection: bool = False
     require_applies_to: bool = False
+    scope_policy_15: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,6 +361,7 @@ class Policy:
         wss: sp:Wss10 / sp:Wss11, or None.
         trust: sp:Trust10 / sp:Trust13, or None.
         addressing: namespace of WS-Addressing that the policy asks for, or None when it is silent.
+        spec: namespace of WS-SecurityPolicy that it was written in, which tells the generation of WS-Trust.
         source: where it was read, for messages to people.
         rejected: the alternatives that were passed over for this one, each with the reason.
     """
@@ -360,6 +374,7 @@ class Policy:
     wss: Wss | None = None
     trust: TrustOptions | None = None
     addressing: str | None = None
+    spec: str = SP_200702
     source: str = field(default="", compare=False)
     rejected: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
@@ -373,14 +388,18 @@ class Policy:
 
     @property
     def wst(self) -> str:
-        """Namespace of WS-Trust: Trust13 in the outer policy gives 200512, Trust10 2005/02, neither 200512.
+        """Namespace of WS-Trust: Trust13 in the outer policy gives 200512, Trust10 2005/02.
 
-        The Trust assertion inside the bootstrap is not consulted (as CXF 3.6 does).
+        Without either, the kind of SecurityContextToken decides, then the generation of the policy itself: 2005/07
+        goes with 2005/02 (as WCF and Rampart do). The Trust assertion inside the bootstrap is not consulted (as CXF
+        3.6 does).
         """
         if self.trust is not None:
             return self.trust.wst
         token = self.conversation_token
-        return WST_2005 if token is not None and token.wsc == WSC_2005 else WST_200512
+        if token is not None and token.wsc is not None:
+            return WST_2005 if token.wsc == WSC_2005 else WST_200512
+        return WST_2005 if self.spec == SP_2005 else WST_200512
 
     @property
     def wsc(self) -> str:
@@ -433,6 +452,7 @@ class EndpointPolicy:
 
     Args:
         endpoint: the policy that holds for the whole endpoint; its binding carries the bootstrap.
+        response: that of answers, where a bare policy has another one for them (WebSphere's form names directions).
         operations: by operation name; empty when the source was a bare policy, which then holds for all.
         soap: SOAP envelope namespace of the binding, or None when the source does not say.
         address: the soap:address of the port, or None.
@@ -441,6 +461,7 @@ class EndpointPolicy:
     """
 
     endpoint: Policy
+    response: Policy | None = None
     operations: Mapping[str, OperationPolicy] = field(default_factory=dict, hash=False)
     soap: str | None = None
     address: str | None = None
@@ -448,12 +469,13 @@ class EndpointPolicy:
 
     def everywhere(self) -> OperationPolicy:
         """The endpoint's policy as that of an operation, for a source that knows no operations."""
+        response = self.response or self.endpoint
         return OperationPolicy(
             name="the operation",
             actions=frozenset(),
             input_element=None,
             has_output=True,
             request=self.endpoint,
-            response=self.endpoint,
-            fault=self.endpoint,
+            response=response,
+            fault=response,
         )

@@ -1,12 +1,12 @@
-"""Replaces parts of an outgoing message by their encrypted form."""
+"""Encrypts parts of an outgoing message (XML Encryption 1.1; WSS 1.1, section 9)."""
 
 from __future__ import annotations
 
 from lxml import etree
 
 from ..clock import RandomBytes
+from ..errors import PolicyError
 from ..names import DS, WSSE, WSSE11, WSU, XENC, XENC_CONTENT, XENC_ELEMENT
-from ..soap.envelope import Soap
 from . import base64, encryption
 from .message_keys import EncryptionKey, Ids
 
@@ -14,67 +14,72 @@ _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 
 
 class PartCipher:
-    """Encrypts parts of one message with one key.
+    """Encrypts the parts of one message, and lists what it encrypted.
 
     Args:
         algorithm: URI of the cipher.
         key: the key, or None where nothing will be encrypted.
         random: where initialisation vectors come from.
         ids: names for encrypted data.
+        version: SOAP namespace of the message.
     """
 
-    def __init__(self, algorithm: str, key: EncryptionKey | None, random: RandomBytes, ids: Ids) -> None:
+    def __init__(
+        self, algorithm: str, key: EncryptionKey | None, random: RandomBytes, ids: Ids, version: str
+    ) -> None:
         self._algorithm = algorithm
         self._key = key
         self._random = random
         self._ids = ids
-        self._names: list[str] = []
+        self._version = version
         self.done: list[str] = []
 
-    def plan(self, count: int) -> list[str]:
-        """Names for that many EncryptedData elements, since the header lists them before they are made."""
-        while len(self._names) < count:
-            self._names.append(self._ids.new("ED"))
-        return self._names
+    def content(self, element: etree._Element, listed: etree._Element) -> None:
+        """Encrypt the content of an element, and name it in the ReferenceList *listed*."""
+        children = [etree.tostring(child, encoding="utf-8") for child in element]
+        plaintext = b"".join([(element.text or "").translate(_TEXT).encode(), *children])
+        for child in list(element):
+            element.remove(child)
+        element.text = None
+        element.append(self._data(XENC_CONTENT, plaintext, element, listed))
 
-    def encrypt_parts(self, soap: Soap, *, body: bool, headers: list[etree._Element]) -> None:
-        """Encrypt the content of Body, and header blocks into EncryptedHeader (WSS 1.1, section 9.3)."""
-        self.plan(body + len(headers))
-        if body:
-            self._encrypt_content(soap.body)
-        for block in headers:
-            wrapper = etree.Element(f"{{{WSSE11}}}EncryptedHeader")
-            wrapper.set(f"{{{WSU}}}Id", self._ids.new("EH"))
-            for local in ("mustUnderstand", "actor", "role"):
-                name = f"{{{soap.version}}}{local}"
-                if name in block.attrib:
-                    wrapper.set(name, block.attrib[name])
-            _replace(block, wrapper)
-            wrapper.append(self._data(XENC_ELEMENT, _octets(block), etree.QName(block).localname))
+    def element(self, element: etree._Element, listed: etree._Element) -> etree._Element:
+        """Replace an element by its encrypted form, which is returned."""
+        data = self._data(XENC_ELEMENT, _octets(element), element, listed)
+        _replace(element, data)
+        return data
 
-    def encrypt_element(self, element: etree._Element) -> None:
-        """Replace an element by its encrypted form."""
-        _replace(element, self._data(XENC_ELEMENT, _octets(element), etree.QName(element).localname))
+    def block(self, block: etree._Element, listed: etree._Element) -> etree._Element:
+        """Replace a header block by a wsse11:EncryptedHeader (WSS 1.1, section 9.3), which is returned."""
+        wrapper = etree.Element(f"{{{WSSE11}}}EncryptedHeader")
+        wrapper.set(f"{{{WSU}}}Id", self._ids.new("EH"))
+        for local in ("mustUnderstand", "actor", "role"):
+            name = f"{{{self._version}}}{local}"
+            if name in block.attrib:
+                wrapper.set(name, block.attrib[name])
+        _replace(block, wrapper)
+        wrapper.append(self._data(XENC_ELEMENT, _octets(block), block, listed))
+        return wrapper
 
-    def _encrypt_content(self, body: etree._Element) -> None:
-        children = [etree.tostring(child, encoding="utf-8") for child in body]
-        plaintext = b"".join([(body.text or "").translate(_TEXT).encode(), *children])
-        for child in list(body):
-            body.remove(child)
-        body.text = None
-        body.append(self._data(XENC_CONTENT, plaintext, "Body"))
-
-    def _data(self, kind: str, plaintext: bytes, part: str) -> etree._Element:
-        assert self._key is not None
+    def _data(
+        self, kind: str, plaintext: bytes, part: etree._Element, listed: etree._Element
+    ) -> etree._Element:
+        if self._key is None:
+            raise PolicyError(
+                "The policy has parts encrypted, and its binding has no key for it",
+                hint="ask the service for a policy with an encryption token",
+            )
+        name = self._ids.new("ED")
         data = etree.fromstring(
-            f'<xenc:EncryptedData xmlns:xenc="{XENC}" Id="{self._names[len(self.done)]}" Type="{kind}">'
+            f'<xenc:EncryptedData xmlns:xenc="{XENC}" Id="{name}" Type="{kind}">'
             f'<xenc:EncryptionMethod Algorithm="{self._algorithm}"/>'
             f'<ds:KeyInfo xmlns:ds="{DS}" xmlns:wsse="{WSSE}">{self._key.reference}</ds:KeyInfo>'
             "<xenc:CipherData><xenc:CipherValue/></xenc:CipherData></xenc:EncryptedData>"
         )
         octets = encryption.encrypt(self._algorithm, self._key.key, plaintext, self._random)
         data[2][0].text = base64.encode_octets(octets)
-        self.done.append(part)
+        etree.SubElement(listed, f"{{{XENC}}}DataReference").set("URI", f"#{name}")
+        self.done.append(etree.QName(part).localname)
         return data
 
 

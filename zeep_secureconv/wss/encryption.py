@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -82,11 +81,31 @@ _CIPHERS: dict[str, _BlockCipher | _Gcm] = {
     suites.AES256_GCM: _Gcm(32),
 }
 
-_OAEP_SHA1 = partial(padding.OAEP, mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
-_PADDINGS: dict[str, Callable[[], padding.AsymmetricPadding]] = {
-    suites.RSA_15: padding.PKCS1v15,
-    suites.RSA_OAEP_MGF1P: _OAEP_SHA1,
+_HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
+    suites.SHA1: hashes.SHA1,
+    suites.SHA256: hashes.SHA256,
+    suites.SHA384: hashes.SHA384,
+    suites.SHA512: hashes.SHA512,
+    suites.MGF1_SHA1: hashes.SHA1,
+    suites.MGF1_SHA224: hashes.SHA224,
+    suites.MGF1_SHA256: hashes.SHA256,
+    suites.MGF1_SHA384: hashes.SHA384,
+    suites.MGF1_SHA512: hashes.SHA512,
 }
+
+
+def key_transport(suite: suites.AlgorithmSuite) -> str:
+    """How a suite encrypts content keys to RSA keys (XML Encryption 1.1, section 5.5).
+
+    Returns:
+        The URI of the algorithm; where OAEP has other parameters than SHA-1, then a space, the URI of its digest, a
+        space, and the URI of its mask. The mask of rsa-oaep-mgf1p is SHA-1 always.
+    """
+    wrap = suite.asymmetric_key_wrap
+    mask = suite.oaep_mgf if wrap == suites.RSA_OAEP else suites.MGF1_SHA1
+    if wrap == suites.RSA_15 or (suite.oaep_digest, mask) == (suites.SHA1, suites.MGF1_SHA1):
+        return wrap
+    return f"{wrap} {suite.oaep_digest} {mask}"
 
 
 def key_length(algorithm: str) -> int:
@@ -111,11 +130,21 @@ def decrypt(algorithm: str, key: bytes, data: bytes) -> bytes:
     return cipher.decrypt(key, data)
 
 
-def wrap_key(algorithm: str, public_key: RSAPublicKey, key: bytes) -> bytes:
-    """Encrypt a content key to an RSA key: the CipherValue of an EncryptedKey."""
-    return public_key.encrypt(key, _PADDINGS[algorithm]())
+def wrap_key(transport: str, public_key: RSAPublicKey, key: bytes) -> bytes:
+    """Encrypt a content key to an RSA key: the CipherValue of an EncryptedKey.
+
+    Args:
+        transport: what :func:`key_transport` gives.
+        public_key: of the recipient.
+        key: the content key.
+    """
+    return public_key.encrypt(key, padding_of(transport))
 
 
-def padding_of(algorithm: str) -> padding.AsymmetricPadding:
-    """The RSA padding of a key transport algorithm."""
-    return _PADDINGS[algorithm]()
+def padding_of(transport: str) -> padding.AsymmetricPadding:
+    """The RSA padding of a key transport, as :func:`key_transport` names it."""
+    algorithm, *parameters = transport.split(" ")
+    if algorithm == suites.RSA_15:
+        return padding.PKCS1v15()
+    digest, mask = parameters or (suites.SHA1, suites.MGF1_SHA1)
+    return padding.OAEP(mgf=padding.MGF1(_HASHES[mask]()), algorithm=_HASHES[digest](), label=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from hmac import digest as _hmac
 
 #: Client and service label in one (WS-SecureConversation 1.3, 7.1), for a Label that is missing or empty.
@@ -50,3 +51,14 @@ def derive_key(
         raise ValueError("a derived key has a positive length and no negative offset")
     seed = (label.encode() if label else DEFAULT_LABEL) + nonce
     return p_sha1(secret, seed, offset + length)[offset:]
+
+
+def password_key(password: str, salt: bytes, iterations: int) -> bytes:
+    """The key of 20 bytes that a password gives (WSS UsernameToken Profile 1.1, section 4).
+
+    SHA-1 of password and salt, hashed again until there were *iterations* hashes.
+    """
+    key = hashlib.sha1(password.encode() + salt).digest()
+    for _ in range(iterations - 1):
+        key = hashlib.sha1(key).digest()
+    return key

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from lxml import etree
 
 from ..environment import Environment
-from ..errors import ConfigurationError
-from ..names import DS, EXC_C14N, WSSE, WSSE11, WSU, XENC
-from ..policy.model import (
-    AsymmetricBinding,
-    Binding,
-    Direction,
-    Layout,
-    Policy,
-)
-from ..policy.suites import AlgorithmSuite
+from ..errors import ConfigurationError, PolicyError
+from ..limits import Limits
+from ..names import DS, WSA_2004, WSA_2005, WSSE, WSSE11, WSU, XENC
+from ..policy.model import Direction, Policy, TransportBinding, X509Token
 from ..policy.support import supported
 from ..soap.envelope import Soap
-from . import base64, signature
+from . import base64
 from .c14n import canonicalize
 from .cipher import PartCipher
-from .header import CONFIRMATION, TIMESTAMP
+from .elements import hides_signature, is_within, outermost, select
+from .header import CONFIRMATION, SIGNATURE
 from .keys import ContextKey, EphemeralKey, Keyring
-from .message_keys import Ids, KeyRequest, MessageKeys, message_keys
+from .layout import HeaderLayout
+from .message_keys import Ids, KeyRequest, Piece, SigningKey, message_keys
 from .seen import OLDEST, SeenSignatures
+from .signing import Covered, digest_of, sign
+from .supporting import SAML_IDS, Carried, hides_tokens, supporting_tokens
 from .times import write_time
 
 _ID = f"{{{WSU}}}Id"
+_CRYPTO = (f"{{{DS}}}", f"{{{XENC}}}")
+_TO = tuple(f"{{{wsa}}}To" for wsa in (WSA_2005, WSA_2004))
+_ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
 
 # lxml makes up ns0, ns1 … for attributes; people read these messages
 etree.register_namespace("wsu", WSU)
@@ -77,7 +80,7 @@ def protect(
         direction: whether the message goes to the recipient or back.
         message_id: its MessageID, kept in the result.
         confirm: for an answer, the signature values of its request; used where the policy wants them confirmed.
-        seen: memory of what we receive; the signature is put into it, so that it is not taken back as a message
+        seen: memory of what we receive; the signatures are put into it, so that they are not taken back as those
             of the other side.
 
     Raises:
@@ -86,67 +89,70 @@ def protect(
     """
     binding = supported(policy)
     _refuse_second_header(soap)
-    _refuse_missing_headers(soap, policy)
-    suite, ids = binding.algorithm_suite, Ids(environment.random)
-    signed = _give_ids(_signed_parts(soap, policy), ids)
-    names = tuple(etree.QName(part).localname for part in signed)
-    headers = [block for block in soap.blocks() if policy.encrypted.header(str(block.tag))]
-    body = policy.encrypted.body
-    confirmed = confirm if policy.confirms_signatures else ()
-    planned = body + len(headers) + (1 + len(confirmed)) * binding.encrypt_signature
-    keys = message_keys(
-        KeyRequest(
-            policy=policy,
-            keyring=keyring,
-            direction=direction,
-            random=environment.random,
-            ids=ids,
-            encrypts=planned > 0,
+    _refuse_missing_parts(soap, policy)
+    if isinstance(binding, TransportBinding) and not keyring.over_tls:
+        raise PolicyError(
+            "The policy leaves security to TLS, and this message does not travel over verified TLS",
+            assertion="TransportBinding",
+            hint="call the service by its https address, with certificate verification on",
         )
+    ids = Ids(environment.random)
+    request = KeyRequest(
+        policy=policy,
+        keyring=keyring,
+        direction=direction,
+        random=environment.random,
+        ids=ids,
+        encrypts=_encrypts(policy, direction, soap.version),
     )
-    cipher = PartCipher(suite.encryption, keys.encryption, environment.random, ids)
-    if binding.encrypt_before_signing:
-        cipher.encrypt_parts(soap, body=body, headers=headers)
-        # a header that was encrypted is now inside an EncryptedHeader: the block in its place is signed
-        signed = _give_ids(_signed_parts(soap, policy, also=f"{{{WSSE11}}}EncryptedHeader"), ids)
-    header = _Header(
+    keys = message_keys(request)
+    confirmed = confirm if policy.confirms_signatures else ()
+    layout = HeaderLayout(
         binding=binding,
         keys=keys,
-        timestamps=_timestamps(environment, ids) if binding.include_timestamp else (),
+        stamps=(_timestamp(environment, ids),) if binding.include_timestamp else (),
+        carried=supporting_tokens(request, keys.endorsing, environment.clock.now()),
         confirmations=tuple(_confirmation(ids.new("SC"), value) for value in confirmed),
-        outside=[(part.get(_ID, ""), _digest(suite.digest, part)) for part in signed],
-        listed=cipher.plan(planned),
-        name=ids.new("SIG"),
     )
-    security, value = header.make(soap.version)
-    soap.need_header().append(security)
-    if _is_renamed(security):
-        value = header.sign_again(security)
+    suite = binding.algorithm_suite
+    cipher = PartCipher(suite.encryption, keys.encryption, environment.random, ids, soap.version)
+    message = _Message(soap, policy, layout, cipher, ids, environment.limits)
+    values = message.secure()
     if seen is not None:
         now = environment.clock.now()
-        age = environment.message_lifetime + 2 * environment.clock_skew if header.timestamps else OLDEST
-        seen.add(value, until=now + age, now=now)
-    if not binding.encrypt_before_signing:
-        cipher.encrypt_parts(soap, body=body, headers=headers)
-    if binding.encrypt_signature:
-        for element in [*security.findall(CONFIRMATION), _signature_in(security)]:
-            cipher.encrypt_element(element)
+        age = environment.message_lifetime + 2 * environment.clock_skew if binding.include_timestamp else OLDEST
+        for value in values:
+            seen.add(value, until=now + age, now=now)
     return Protected(
         message_id=message_id,
-        signature_values=(value,),
+        signature_values=values,
         context=keys.context,
-        signed=(("Timestamp",) if header.timestamps else ()) + names,
+        ephemeral=keys.ephemeral,
+        signed=tuple(message.signed),
         encrypted=tuple(cipher.done),
     )
 
 
-def _refuse_missing_headers(soap: Soap, policy: Policy) -> None:
+def _encrypts(policy: Policy, direction: Direction, soap: str) -> bool:
+    """Whether anything of a message may be encrypted. TLS does it under a TransportBinding."""
+    if isinstance(policy.binding, TransportBinding):
+        return False
+    return bool(policy.encrypted) or hides_signature(policy, soap) or hides_tokens(policy, direction)
+
+
+def _refuse_missing_parts(soap: Soap, policy: Policy) -> None:
     tags = [str(block.tag) for block in soap.blocks()]
     for part in policy.required.headers:
         if not any(part.matches(tag) for tag in tags):
             raise ConfigurationError(
                 f"The policy demands a header {part.name or part.namespace}, and the message has none",
                 hint="give it in _soapheaders= of the call",
+            )
+    for path in policy.required.elements:
+        if not select([path], soap.envelope):
+            raise ConfigurationError(
+                f"The policy demands an element {path.xpath}, and the message has none",
+                hint="give it in the call, or in its _soapheaders=",
             )
 
 
@@ -158,155 +164,205 @@ def _refuse_second_header(soap: Soap) -> None:
         )
 
 
-def _signed_parts(soap: Soap, policy: Policy, *, also: str = "") -> list[etree._Element]:
-    parts = [block for block in soap.blocks() if policy.signed.header(str(block.tag)) or block.tag == also]
-    return [soap.body, *parts] if policy.signed.body else parts
+class _Message:
+    """One message on its way to being secured.
+
+    Args:
+        soap: the message.
+        policy: its policy.
+        layout: the pieces of its header.
+        cipher: encrypts, and knows what it encrypted.
+        ids: names for what is signed.
+        limits: bounds what XPaths of the policy may name.
+    """
+
+    def __init__(
+        self, soap: Soap, policy: Policy, layout: HeaderLayout, cipher: PartCipher, ids: Ids, limits: Limits
+    ) -> None:
+        self._soap = soap
+        self._policy = policy
+        self._layout = layout
+        self._cipher = cipher
+        self._ids = ids
+        self._limits = limits
+        self._suite = layout.binding.algorithm_suite
+        # TLS protects everything, so that no part needs more
+        self._over_tls = isinstance(layout.binding, TransportBinding)
+        self._header = layout.write(soap.version)
+        self._replaced: list[tuple[etree._Element, etree._Element]] = []
+        self.signed: list[str] = []
+
+    def secure(self) -> tuple[bytes, ...]:
+        """Sign and encrypt; the values of the signatures."""
+        self._soap.need_header().append(self._header.element)
+        layout, before = self._layout, self._layout.binding.encrypt_before_signing
+        parts = [] if self._over_tls else self._signed_parts()
+        if before and layout.keys.encryption is not None:
+            self._encrypt_parts(self._header.list_of(layout.last))
+            parts = self._as_replaced(parts)
+        values = self._sign(parts)
+        if layout.keys.encryption is not None:
+            listed = self._header.list_of(layout.keys.encryption.carrier or layout.first)
+            if not before:
+                self._encrypt_parts(listed)
+            self._encrypt_inside(listed)
+            self._header.drop_empty_lists()
+        return values
+
+    # ------------------------------------------------------------------------------------------ signing
+
+    def _signed_parts(self) -> list[etree._Element]:
+        """What the policy has signed, outside the header and in it."""
+        signed, header = self._policy.signed, self._header.element
+        parts = [block for block in self._blocks() if signed.header(str(block.tag))]
+        if signed.body:
+            parts.insert(0, self._soap.body)
+        for element in select(signed.elements, self._soap.envelope, self._limits):
+            ours = element is header or element.tag == SIGNATURE and element.getparent() is header
+            if not ours and not _holds(parts, element):
+                parts.append(element)
+        return parts
+
+    def _sign(self, parts: list[etree._Element]) -> tuple[bytes, ...]:
+        layout, values = self._layout, []
+        anchors = [self._covered_piece(piece) for piece in layout.stamps] if self._over_tls else []
+        if layout.keys.signing is not None:
+            covered = self._covered(self._signed_pieces(layout.keys.signing.token), parts)
+            element, value = self._write(layout.signature, layout.keys.signing, covered)
+            values.append(value)
+            anchors = [(element.get("Id", ""), self._digest(element))]
+        for carried, place in layout.endorsements.items():
+            assert carried.key is not None
+            endorsed = self._endorsed_parts(carried)
+            pieces = [carried.key.token] if self._protects(carried.key.token) else []
+            covered = [*anchors, *self._covered(pieces, endorsed)]
+            values.append(self._write(place, carried.key, covered)[1])
+        if self._over_tls and layout.endorsements:
+            self.signed += ["Timestamp"] * bool(layout.stamps)
+        return tuple(values)
+
+    def _write(self, place: Piece, key: SigningKey, covered: list[Covered]) -> tuple[etree._Element, bytes]:
+        return sign(self._header.places[place], self._ids.new("SIG"), key, self._suite, covered)
+
+    def _signed_pieces(self, own: Piece | None) -> list[Piece]:
+        """The pieces of the header under the primary signature; *own* is the token of its key."""
+        layout = self._layout
+        tokens = [entry.piece for entry in layout.carried if entry.entry.signed and entry.piece is not None]
+        pieces = [*layout.stamps, *layout.confirmations, *tokens]
+        if self._protects(own) and own not in pieces:
+            pieces.append(own)
+        self.signed += ["Timestamp"] * bool(layout.stamps)
+        return pieces
+
+    def _protects(self, token: Piece | None) -> TypeGuard[Piece]:
+        return token is not None and self._layout.binding.protect_tokens
+
+    def _endorsed_parts(self, carried: Carried) -> list[etree._Element]:
+        """What an endorsing signature covers besides the primary one, or the Timestamp.
+
+        Over TLS a certificate signs wsa:To too: WCF wants to know that the message was for it.
+        """
+        named = carried.entry.signed_parts
+        to = self._over_tls and isinstance(carried.entry.token, X509Token)
+        parts = [
+            block
+            for block in self._blocks()
+            if named.header(str(block.tag)) or (to and str(block.tag) in _TO)
+        ]
+        if named.body:
+            parts.insert(0, self._soap.body)
+        extra = select(named.elements, self._soap.envelope, self._limits)
+        places = [self._header.places[piece] for piece in self._layout.stamps] if self._over_tls else []
+        return parts + [e for e in extra if not _holds(parts + places, e) and e.tag != SIGNATURE]
+
+    def _covered(self, pieces: list[Piece], parts: list[etree._Element]) -> list[Covered]:
+        places = [self._header.places[piece] for piece in pieces]
+        covered = [self._covered_piece(piece) for piece in pieces]
+        for part in parts:
+            if not _holds(places, part):
+                self.signed.append(etree.QName(part).localname)
+                covered.append((self._id_of(part), self._digest(part)))
+        return covered
+
+    def _covered_piece(self, piece: Piece) -> Covered:
+        # what was written in canonical form need not be canonicalized, unless lxml renamed its prefixes
+        if piece.canonical and not self._header.is_renamed():
+            return piece.id, digest_of(self._suite.digest, piece.text.encode())
+        return piece.id, self._digest(self._header.places[piece])
+
+    def _digest(self, part: etree._Element) -> str:
+        return digest_of(self._suite.digest, canonicalize(part))
+
+    def _id_of(self, part: etree._Element) -> str:
+        own = "Id" if str(part.tag).startswith(_CRYPTO) else SAML_IDS.get(str(part.tag), _ID)
+        if part.get(own) is None:
+            part.set(own, self._ids.new("id"))
+        return part.get(own, "")
+
+    # ---------------------------------------------------------------------------------------- encryption
+
+    def _encrypt_parts(self, listed: etree._Element) -> None:
+        """Encrypt Body, header blocks, and elements outside our header."""
+        encrypted, header = self._policy.encrypted, self._header.element
+        elements, contents = (
+            outermost(select(paths, self._soap.envelope, self._limits))
+            for paths in (encrypted.elements, encrypted.contents)
+        )
+        blocks = [block for block in self._blocks() if encrypted.header(str(block.tag))]
+        whole = [header, *blocks, *([self._soap.body] if encrypted.body else [])]
+        for element in elements:
+            if not is_within(element, whole):
+                self._replaced.append((element, self._cipher.element(element, listed)))
+        whole += elements
+        for element in contents:
+            if not is_within(element, whole):
+                self._cipher.content(element, listed)
+        if encrypted.body:
+            self._cipher.content(self._soap.body, listed)
+        for block in blocks:
+            self._replaced.append((block, self._cipher.block(block, listed)))
+
+    def _encrypt_inside(self, listed: etree._Element) -> None:
+        """Encrypt what stands in our header: tokens, signatures, and what confirms signatures."""
+        layout, header = self._layout, self._header.element
+        hidden = [entry.piece for entry in layout.carried if entry.encrypted and entry.piece is not None]
+        elements = [self._header.places[piece] for piece in hidden]
+        if layout.binding.encrypt_signature:
+            elements += [*header.findall(CONFIRMATION), *header.findall(SIGNATURE)[:1]]
+        if not self._over_tls:
+            named = select(self._policy.encrypted.elements, self._soap.envelope, self._limits)
+            elements += [e for e in named if e.getparent() is header and not _holds(elements, e)]
+        for element in elements:
+            self._cipher.element(element, listed)
+
+    def _as_replaced(self, parts: list[etree._Element]) -> list[etree._Element]:
+        """What is signed after encryption: what stands now in the place of a part, and every EncryptedHeader."""
+        now = [next((new for old, new in self._replaced if old is part), part) for part in parts]
+        inside = [new for old, new in self._replaced if new.tag == _ENCRYPTED_HEADER and not _holds(now, new)]
+        return now + inside
+
+    def _blocks(self) -> list[etree._Element]:
+        return [block for block in self._soap.blocks() if block is not self._header.element]
 
 
-def _give_ids(parts: list[etree._Element], ids: Ids) -> list[etree._Element]:
-    for part in parts:
-        if part.get(_ID) is None:
-            part.set(_ID, ids.new("id"))
-    return parts
+def _holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:
+    return any(one is element for one in elements)
 
 
-def _digest(algorithm: str, part: etree._Element) -> str:
-    return base64.encode(signature.digest(algorithm, canonicalize(part)))
+# What the header itself holds of signed text is written in canonical form, declarations included.
 
 
-def _listed(names: list[str]) -> str:
-    """A ReferenceList, or nothing where there is nothing to list."""
-    items = "".join(f'<xenc:DataReference URI="#{name}"/>' for name in names)
-    return f"<xenc:ReferenceList>{items}</xenc:ReferenceList>" if items else ""
-
-
-def _signature_in(security: etree._Element) -> etree._Element:
-    found = security.find(f"{{{DS}}}Signature")
-    assert found is not None
-    return found
-
-
-# What the header itself holds of signed text is written in canonical form, declarations included: its octets are
-# what the signature is over, and no canonicalization is needed.
-
-
-@dataclass(frozen=True)
-class _Inner:
-    """A signed part inside the header: its id, and its text in canonical form."""
-
-    id: str
-    text: str
-
-
-def _timestamps(environment: Environment, ids: Ids) -> tuple[_Inner, ...]:
+def _timestamp(environment: Environment, ids: Ids) -> Piece:
     now, name = environment.clock.now(), ids.new("TS")
     created, expires = write_time(now), write_time(now + environment.message_lifetime)
     times = f"<wsu:Created>{created}</wsu:Created><wsu:Expires>{expires}</wsu:Expires>"
-    return (_Inner(name, f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="{name}">{times}</wsu:Timestamp>'),)
+    text = f'<wsu:Timestamp xmlns:wsu="{WSU}" wsu:Id="{name}">{times}</wsu:Timestamp>'
+    return Piece(text=text, id=name, canonical=True)
 
 
-def _confirmation(name: str, value: bytes) -> _Inner:
+def _confirmation(name: str, value: bytes) -> Piece:
     """WSS 1.1, section 8.5."""
     start = f'<wsse11:SignatureConfirmation xmlns:wsse11="{WSSE11}" xmlns:wsu="{WSU}"'
     end = "</wsse11:SignatureConfirmation>"
-    return _Inner(name, f'{start} Value="{base64.encode(value)}" wsu:Id="{name}">{end}')
-
-
-def _signed_info(suite: AlgorithmSuite, algorithm: str, digests: list[tuple[str, str]]) -> str:
-    references = "".join(
-        f'<ds:Reference URI="#{name}"><ds:Transforms><ds:Transform Algorithm="{EXC_C14N}"></ds:Transform>'
-        f'</ds:Transforms><ds:DigestMethod Algorithm="{suite.digest}"></ds:DigestMethod>'
-        f"<ds:DigestValue>{value}</ds:DigestValue></ds:Reference>"
-        for name, value in digests
-    )
-    return (
-        f'<ds:SignedInfo xmlns:ds="{DS}">'
-        f'<ds:CanonicalizationMethod Algorithm="{EXC_C14N}"></ds:CanonicalizationMethod>'
-        f'<ds:SignatureMethod Algorithm="{algorithm}"></ds:SignatureMethod>{references}</ds:SignedInfo>'
-    )
-
-
-def _is_renamed(security: etree._Element) -> bool:
-    """Whether lxml changed prefixes when the header joined the envelope.
-
-    It does so where the envelope declares one of these namespaces under another prefix.
-    """
-    written = {WSSE: "wsse", WSU: "wsu", DS: "ds", WSSE11: "wsse11"}
-    return any(written.get(uri, prefix) != prefix for prefix, uri in security.nsmap.items())
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Header:
-    """The wsse:Security header of one message.
-
-    Args:
-        binding: says the layout and the algorithms.
-        keys: the keys and their tokens.
-        timestamps: the Timestamp, if there is one.
-        confirmations: what confirms the signatures of the request, in an answer.
-        outside: (id, digest) of each signed part outside the header.
-        listed: ids of the encrypted data.
-        name: id of the signature.
-    """
-
-    binding: Binding
-    keys: MessageKeys
-    timestamps: tuple[_Inner, ...]
-    confirmations: tuple[_Inner, ...]
-    outside: list[tuple[str, str]]
-    listed: list[str]
-    name: str
-
-    def make(self, soap_version: str) -> tuple[etree._Element, bytes]:
-        """(the header, its signature value)."""
-        suite, signing = self.binding.algorithm_suite, self.keys.signing
-        inside = [
-            (inner.id, base64.encode(signature.digest(suite.digest, inner.text.encode())))
-            for inner in (*self.timestamps, *self.confirmations)
-        ]
-        info = _signed_info(suite, signing.algorithm, [*inside, *self.outside])
-        value = signing.sign(info.encode())
-        signed = (
-            f'<ds:Signature Id="{self.name}">{info}<ds:SignatureValue>{base64.encode(value)}</ds:SignatureValue>'
-            f"<ds:KeyInfo>{signing.reference}</ds:KeyInfo></ds:Signature>"
-        )
-        security = etree.fromstring(
-            f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}" xmlns:ds="{DS}" xmlns:xenc="{XENC}" '
-            f'xmlns:soap="{soap_version}" soap:mustUnderstand="1">{"".join(self._children(signed))}</wsse:Security>'
-        )
-        return security, value
-
-    def sign_again(self, security: etree._Element) -> bytes:
-        """Sign the header as it stands now, with other prefixes than it was written with."""
-        info, value_element = _signature_in(security)[:2]
-        inside = [*security.findall(TIMESTAMP), *security.findall(CONFIRMATION)]
-        for element, reference in zip(inside, info[2:], strict=False):
-            reference[2].text = _digest(self.binding.algorithm_suite.digest, element)
-        value = self.keys.signing.sign(canonicalize(info))
-        value_element.text = base64.encode(value)
-        return value
-
-    def _children(self, signature_text: str) -> list[str]:
-        """What stands in the header, in order.
-
-        What comes first was applied last: WSS4J works from the top down, so the ReferenceList stands before the
-        Signature when the message was signed first. Tokens stand before what uses them (Layout Strict), which
-        every layout allows.
-        """
-        signing, encryption = self.keys.signing, self.keys.encryption
-        encryption_tokens = encryption.tokens if encryption is not None else ()
-        carrier = encryption.carrier if encryption is not None else str
-        signed = [*(inner.text for inner in self.confirmations), signature_text]
-        if self.binding.encrypt_before_signing:
-            # what hides the signature was applied last, what hides the parts first
-            hidden = (1 + len(self.confirmations)) * self.binding.encrypt_signature
-            parts, last = self.listed[: len(self.listed) - hidden], self.listed[len(self.listed) - hidden :]
-            rest = [*encryption_tokens, *signing.tokens, carrier(_listed(last)), *signed, _listed(parts)]
-        elif isinstance(self.binding, AsymmetricBinding):
-            rest = [*encryption_tokens, carrier(_listed(self.listed)), *signing.tokens, *signed]
-        else:
-            rest = [*signing.tokens, *encryption_tokens, carrier(_listed(self.listed)), *signed]
-        stamps = [inner.text for inner in self.timestamps]
-        if self.binding.layout is Layout.LAX_TIMESTAMP_LAST:
-            return [*self.keys.shared, *rest, *stamps]
-        return [*stamps, *self.keys.shared, *rest]
+    text = f'{start} Value="{base64.encode(value)}" wsu:Id="{name}">{end}'
+    return Piece(text=text, id=name, canonical=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from xml.sax.saxutils import escape, quoteattr
 
 from cryptography import x509
@@ -13,14 +13,15 @@ from ..errors import ConfigurationError, VerificationError
 from ..names import (
     BASE64_BINARY,
     DS,
+    ENCRYPTED_KEY_SHA1,
     ENCRYPTED_KEY_TYPE,
+    USERNAME_TOKEN,
     WSC_2005,
     WSC_200512,
     WSSE,
     WSSE11,
     X509_SKI,
     X509_THUMBPRINT,
-    X509_V3,
     dk_type,
     sct_type,
 )
@@ -37,7 +38,7 @@ _STYLES = (ReferenceStyle.KEY_IDENTIFIER, ReferenceStyle.ISSUER_SERIAL, Referenc
 class TokenReference:
     """What a SecurityTokenReference says.
 
-    Exactly one of *uri*, *key_identifier* and *issuer_serial* is set.
+    Exactly one of *uri*, *key_identifier*, *issuer_serial* and *embedded* is set.
 
     Args:
         uri: wsse:Reference/@URI: "#id" of a token in the message, or a context's Identifier.
@@ -45,6 +46,9 @@ class TokenReference:
         value_type: the ValueType attribute, or None.
         key_identifier: the octets of a wsse:KeyIdentifier; *value_type* says of what.
         issuer_serial: (X509IssuerName, X509SerialNumber).
+        embedded: the token in a wsse:Embedded.
+        nonce: of an implied derived key, or None.
+        length: of an implied derived key, as text, or None.
     """
 
     uri: str | None = None
@@ -52,6 +56,9 @@ class TokenReference:
     value_type: str | None = None
     key_identifier: bytes | None = None
     issuer_serial: tuple[str, str] | None = None
+    embedded: etree._Element | None = None
+    nonce: bytes | None = field(default=None, repr=False)
+    length: str | None = None
 
     @property
     def id(self) -> str | None:
@@ -65,24 +72,55 @@ def read_reference(element: etree._Element | None) -> TokenReference:
     Raises:
         VerificationError: check "token-reference", when it is missing, or not of a known form.
     """
-    if element is None or element.tag != f"{{{WSSE}}}SecurityTokenReference":
+    if element is None or element.tag != f"{{{WSSE}}}SecurityTokenReference" or len(element) != 1:
         raise _unreadable()
-    if len(element) != 1:
+    read = _READ.get(str(element[0].tag))
+    reference = read(element[0]) if read is not None else None
+    if reference is None:
         raise _unreadable()
-    child = element[0]
-    value_type = child.get("ValueType")
-    if child.tag == f"{{{WSSE}}}Reference" and child.get("URI"):
-        instance = child.get(f"{{{WSC_200512}}}Instance") or child.get(f"{{{WSC_2005}}}Instance")
-        return TokenReference(uri=child.get("URI"), instance=instance, value_type=value_type)
-    if child.tag == f"{{{WSSE}}}KeyIdentifier":
-        octets = octets_of(child, "token-reference")
-        return TokenReference(key_identifier=octets, value_type=value_type)
-    if child.tag == f"{{{DS}}}X509Data":
-        name = child.findtext(f"{{{DS}}}X509IssuerSerial/{{{DS}}}X509IssuerName")
-        serial = child.findtext(f"{{{DS}}}X509IssuerSerial/{{{DS}}}X509SerialNumber")
-        if name and serial:
-            return TokenReference(issuer_serial=(name, serial))
-    raise _unreadable()
+    nonce = _either(element, "Nonce")
+    if nonce is None:
+        return reference
+    try:
+        return replace(reference, nonce=base64.decode(nonce), length=_either(element, "Length"))
+    except ValueError:
+        raise _unreadable() from None
+
+
+def _either(element: etree._Element, local: str) -> str | None:
+    """An attribute of WS-SecureConversation, of either generation."""
+    values = [element.get(f"{{{wsc}}}{local}") for wsc in (WSC_200512, WSC_2005)]
+    return next((value for value in values if value is not None), None)
+
+
+def _direct(child: etree._Element) -> TokenReference | None:
+    uri = child.get("URI")
+    if not uri:
+        return None
+    return TokenReference(uri=uri, instance=_either(child, "Instance") or None, value_type=child.get("ValueType"))
+
+
+def _identified(child: etree._Element) -> TokenReference:
+    octets = octets_of(child, "token-reference")
+    return TokenReference(key_identifier=octets, value_type=child.get("ValueType"))
+
+
+def _issued(child: etree._Element) -> TokenReference | None:
+    name = child.findtext(f"{{{DS}}}X509IssuerSerial/{{{DS}}}X509IssuerName")
+    serial = child.findtext(f"{{{DS}}}X509IssuerSerial/{{{DS}}}X509SerialNumber")
+    return TokenReference(issuer_serial=(name, serial)) if name and serial else None
+
+
+def _embedded(child: etree._Element) -> TokenReference | None:
+    return TokenReference(embedded=child[0]) if len(child) == 1 else None
+
+
+_READ: dict[str, Callable[[etree._Element], TokenReference | None]] = {
+    f"{{{WSSE}}}Reference": _direct,
+    f"{{{WSSE}}}KeyIdentifier": _identified,
+    f"{{{DS}}}X509Data": _issued,
+    f"{{{WSSE}}}Embedded": _embedded,
+}
 
 
 def _unreadable() -> VerificationError:
@@ -162,21 +200,43 @@ def token_reference(token_id: str, value_type: str) -> str:
     )
 
 
-def binary_token_reference(token_id: str) -> str:
-    """A SecurityTokenReference to a BinarySecurityToken in the same header."""
-    return token_reference(token_id, X509_V3)
-
-
 def derived_key_reference(token_id: str, wsc: str) -> str:
     """A SecurityTokenReference to a DerivedKeyToken in the same header."""
     return token_reference(token_id, dk_type(wsc))
 
 
-def encrypted_key_reference(key_id: str) -> str:
-    """A SecurityTokenReference to an EncryptedKey in the same header (BSP 1.1, R3069)."""
+def encrypted_key_reference(key_id: str, *, typed: bool = False) -> str:
+    """A SecurityTokenReference to an EncryptedKey in the same header (BSP 1.1, R3069).
+
+    Args:
+        key_id: its Id.
+        typed: with the ValueType on the reference too, as the stacks write it for signatures and derived keys.
+    """
+    value_type = f' ValueType="{ENCRYPTED_KEY_TYPE}"' if typed else ""
+    return f'{_ENCRYPTED_KEY_START}<wsse:Reference URI="#{key_id}"{value_type}/></wsse:SecurityTokenReference>'
+
+
+def encrypted_key_sha1_reference(sha1: bytes) -> str:
+    """A SecurityTokenReference to the EncryptedKey of the request that is answered (WSS 1.1, section 7.7)."""
     return (
-        f'<wsse:SecurityTokenReference xmlns:wsse11="{WSSE11}" wsse11:TokenType="{ENCRYPTED_KEY_TYPE}">'
-        f'<wsse:Reference URI="#{key_id}"/></wsse:SecurityTokenReference>'
+        f'{_ENCRYPTED_KEY_START}{_key_identifier(ENCRYPTED_KEY_SHA1, sha1)}</wsse:SecurityTokenReference>'
+    )
+
+
+_ENCRYPTED_KEY_START = (
+    f'<wsse:SecurityTokenReference xmlns:wsse11="{WSSE11}" wsse11:TokenType="{ENCRYPTED_KEY_TYPE}">'
+)
+
+
+def username_reference(token_id: str) -> str:
+    """A SecurityTokenReference to a UsernameToken in the same header (UsernameToken Profile 1.1, section 3.2)."""
+    return token_reference(token_id, USERNAME_TOKEN)
+
+
+def embedded_reference(token: str) -> str:
+    """A SecurityTokenReference that holds the token itself (WSS 1.1, section 7.4)."""
+    return (
+        f"<wsse:SecurityTokenReference><wsse:Embedded>{token}</wsse:Embedded></wsse:SecurityTokenReference>"
     )
 
 

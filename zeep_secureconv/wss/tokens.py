@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_V3
+from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_PKI_PATH, X509_V3
 from . import base64
 from .certificates import UNREADABLE, read_through
 from .forms import children_of, octets_of, only, text_of
@@ -21,6 +22,8 @@ _ID = f"{{{WSU}}}Id"
 _DERIVATIONS = frozenset(f"{wsc}/dk/p_sha1" for wsc in (WSC_2005, WSC_200512))
 
 
+_SEQUENCE = 0x30
+_LONGEST_PATH = 10
 _TIMES = {f"{{{WSU}}}{local}": local for local in ("Created", "Expires")}
 #: Length of a derived key that does not say it, in bytes (WS-SecureConversation 1.4, section 7.1).
 DEFAULT_LENGTH = 32
@@ -132,19 +135,95 @@ def read_context_token(element: etree._Element, limits: Limits) -> ContextTokenN
 
 
 def read_certificate(element: etree._Element) -> x509.Certificate:
-    """The certificate in a wsse:BinarySecurityToken.
+    """The certificate in a wsse:BinarySecurityToken; of a path, its end.
 
     Raises:
-        VerificationError: check "token", when it is no X.509 v3 certificate.
+        VerificationError: check "token", when it is no X.509 v3 certificate and no path of them.
     """
-    if element.get("ValueType") == X509_V3 and element.get("EncodingType", BASE64_BINARY) == BASE64_BINARY:
+    return read_certificates(element)[-1]
+
+
+def read_certificates(element: etree._Element) -> list[x509.Certificate]:
+    """The certificates in a wsse:BinarySecurityToken: one, or a path whose end comes last.
+
+    Raises:
+        VerificationError: check "token", when it is no X.509 v3 certificate and no path of them.
+    """
+    split = {X509_V3: lambda der: [der], X509_PKI_PATH: _path_members}.get(element.get("ValueType", ""))
+    if split is not None and element.get("EncodingType", BASE64_BINARY) == BASE64_BINARY:
         try:
-            certificate = x509.load_der_x509_certificate(base64.decode(text_of(element, "token")))
-            read_through(certificate)
-            return certificate
+            found = [
+                x509.load_der_x509_certificate(der)
+                for der in split(base64.decode(text_of(element, "token")))
+            ]
+            for certificate in found:
+                read_through(certificate)
+            if found:
+                return found
         except UNREADABLE:
             pass
     raise VerificationError("token", "A BinarySecurityToken is no X.509 certificate")
+
+
+def write_certificate(
+    token_type: str, certificate: x509.Certificate, chain: tuple[x509.Certificate, ...], name: str
+) -> tuple[str, str]:
+    """(a wsse:BinarySecurityToken with the certificate, its ValueType).
+
+    Args:
+        token_type: local name of the policy's token type; "…PkiPath…" makes a path.
+        certificate: the certificate.
+        chain: what issued it, from its issuer upwards; sent in a path only.
+        name: wsu:Id of the token.
+    """
+    octets, value_type = certificate.public_bytes(Encoding.DER), X509_V3
+    if "PkiPath" in token_type:
+        members = [c.public_bytes(Encoding.DER) for c in (*reversed(chain), certificate)]
+        octets, value_type = _sequence(b"".join(members)), X509_PKI_PATH
+    attributes = f'EncodingType="{BASE64_BINARY}" ValueType="{value_type}" wsu:Id="{name}"'
+    text = (
+        f'<wsse:BinarySecurityToken xmlns:wsse="{WSSE}" xmlns:wsu="{WSU}" {attributes}>'
+        f"{base64.encode(octets)}</wsse:BinarySecurityToken>"
+    )
+    return text, value_type
+
+
+def _path_members(der: bytes) -> list[bytes]:
+    """The members of a PkiPath, a DER SEQUENCE OF Certificate (ITU-T X.509; the end of the path comes last)."""
+    content, rest = _take(der)
+    if rest or len(der) - len(content) < 2:
+        raise ValueError("something stands behind the path")
+    members = []
+    while content:
+        inner, after = _take(content)
+        members.append(content[: len(content) - len(after)])
+        content = after
+        if len(members) > _LONGEST_PATH or not inner:
+            raise ValueError("the path is too long")
+    return members
+
+
+def _take(der: bytes) -> tuple[bytes, bytes]:
+    """(content of the SEQUENCE at the start, what stands behind it)."""
+    if len(der) < 2 or der[0] != _SEQUENCE:
+        raise ValueError("no SEQUENCE")
+    length, start = der[1], 2
+    if length >= 0x80:
+        start = 2 + (length & 0x7F)
+        length = int.from_bytes(der[2:start], "big")
+        if not 2 < start <= 6:
+            raise ValueError("a length that is not DER")
+    if len(der) < start + length:
+        raise ValueError("cut short")
+    return der[start : start + length], der[start + length :]
+
+
+def _sequence(content: bytes) -> bytes:
+    size = len(content)
+    if size < 0x80:
+        return bytes([_SEQUENCE, size]) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([_SEQUENCE, 0x80 | len(octets)]) + octets + content
 
 
 @dataclass(frozen=True)

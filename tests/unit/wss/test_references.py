@@ -269,7 +269,7 @@ def test_a_certificate_without_key_identifier_is_named_otherwise() -> None:
 
 def test_references_to_tokens_of_the_header_are_by_id() -> None:
     """Binary tokens, derived keys and encrypted keys are named by their ids."""
-    binary = read_reference(parsed(references.binary_token_reference("X-1")))
+    binary = read_reference(parsed(references.token_reference("X-1", X509_V3)))
     assert (binary.id, binary.value_type) == ("X-1", X509_V3)
     derived = read_reference(parsed(references.derived_key_reference("DK-1", WSC_2005)))
     assert (derived.id, derived.value_type) == ("DK-1", dk_type(WSC_2005))

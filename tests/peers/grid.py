@@ -1,0 +1,194 @@
+"""The grid: every policy of every stack, every way; what one cell does, what is expected of it, and the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import requests
+import zeep
+
+from tests.peers.our_side import CLIENT, OurService, Users, our_client
+from tests.peers.peer import CXF, METRO, RAMPART, STACKS, PeerClient, PeerServer, Stack
+from tests.peers.variants import VARIANTS, Variant
+from zeep_secureconv import UnsecuredFault
+from zeep_secureconv.wss.credentials import UsernameToken
+
+USER = UsernameToken("alice", "secret")
+_BIG = 100_000
+_TEXTS = ("hello", "ünï € 𝄞 <&> ]]>")
+#: How many calls our client makes, and how many each stack's does.
+_CALLS = 6
+_THEIR_CALLS = {CXF: 10, METRO: 6, RAMPART: 6}
+
+
+class Way(Enum):
+    """Who calls whom; the value is the head of its column."""
+
+    OUR_CLIENT = "our client, their server"
+    THEIR_CLIENT = "their client, our service"
+    OURS = "our client, our service"
+
+
+#: The variants that ask for secure conversation, and of these the ones that can be had today.
+SECURED = [variant for variant in VARIANTS if variant.is_secured]
+ATTEMPTED = [variant for variant in SECURED if not variant.is_reliable]
+RELIABLE = [variant for variant in SECURED if variant.is_reliable]
+
+_RELIABLE = ("not yet", "the policy asks for WS-ReliableMessaging, which is refused before anything is sent")
+_CXF_CANCEL = "CXF's client secures Cancel with the bootstrap alone, which is no proof that it has the context"
+
+#: What is expected of a stack, and why it is not everything.
+_USUAL: dict[tuple[Stack, Way], tuple[str, str]] = {
+    (CXF, Way.OUR_CLIENT): ("calls, fault (unproven), Cancel", "CXF signs nothing of the fault but its Timestamp"),
+    (CXF, Way.THEIR_CLIENT): ("calls, fault, Renew; Cancel refused", _CXF_CANCEL),
+}
+_EVERYTHING = ("calls, fault, Cancel", "")
+
+#: Where a variant differs from its stack: what happens, and why.
+_DIFFERENT: dict[tuple[str, Way], tuple[str, str]] = {}
+
+#: Whom a service takes the client for, where that is neither the user nor the certificate's subject.
+_PRINCIPALS = {"cxf-asym-dk-app-username": CLIENT, "cxf-symx509-dk": "anonymous"}
+#: How a stack writes a name that is known by another here; None where it does not know who calls.
+_WRITTEN: dict[Stack, Mapping[str, str] | None] = {
+    CXF: {},
+    METRO: {USER.username: f"CN={USER.username}"},
+    RAMPART: None,
+}
+
+_MARKS = ("<!-- grid: made by tests/peers/test_grid.py -->", "<!-- end of grid -->")
+
+
+def principal(variant: Variant) -> str:
+    """Whom our service takes the client of a variant for."""
+    return _PRINCIPALS.get(str(variant)) or (USER.username if variant.wants_username else CLIENT)
+
+
+def expected(variant: Variant, way: Way) -> tuple[str, str]:
+    """What stands in a cell of the table, and why it is not everything."""
+    if variant.is_reliable:
+        return _RELIABLE
+    return _DIFFERENT.get((str(variant), way)) or _USUAL.get((variant.stack, way), _EVERYTHING)
+
+
+# ------------------------------------------------------------------------------------------- what a cell does
+
+
+def service_arguments(variant: Variant) -> dict[str, Any]:
+    """What our service needs for a variant, besides keys."""
+    return {"tls": variant.is_tls} | ({"authenticate": Users()} if variant.wants_username else {})
+
+
+def our_client_calls(variant: Variant, server: PeerServer, pki: Path) -> str:
+    """Our client calls a stack's server; the server's counters say what of it is true."""
+    names, known = _WRITTEN[variant.stack], principal(variant)
+    whoami = None if names is None else names.get(known, known)
+    before = server.stats()
+    done = call_everything(variant, server.wsdl(variant.name), pki, whoami)
+    after = server.stats()
+    counted = {name: after[name] - before[name] for name in ("issued", "calls", "cancelled")}
+    assert counted["issued"] == 1
+    assert counted["calls"] == _CALLS
+    return ", ".join([*done, "Cancel"] if counted["cancelled"] else done)
+
+
+def we_call_ourselves(variant: Variant, service: OurService, pki: Path) -> str:
+    """Our client calls our service."""
+    done = call_everything(variant, service.wsdl, pki, principal(variant))
+    counted = service.counted()
+    assert counted["Issue"] == 1, service.said
+    assert service.app.calls == _CALLS
+    return ", ".join([*done, "Cancel"] if counted["Cancel"] and not service.contexts() else done)
+
+
+def call_everything(variant: Variant, wsdl: str, pki: Path, whoami: str | None) -> list[str]:
+    """Call every operation of the contract with our client, then cancel.
+
+    Args:
+        variant: says who the client is.
+        wsdl: of the service.
+        pki: folder with the certificate that TLS is checked with.
+        whoami: whom the service must take us for; None where it does not know.
+
+    Returns:
+        What worked.
+    """
+    username = {"username": USER} if variant.wants_username else {}
+    with requests.Session() as session, our_client(pki, **username) as sc:
+        # without the environment, whose REQUESTS_CA_BUNDLE would win over the session's own certificates
+        session.trust_env = False
+        session.verify = str(pki / "ca.pem")
+        service = sc.client(wsdl, transport=sc.transport(session=session)).service
+        for text in _TEXTS:
+            assert service.echo(text) == text
+        assert service.sum([1, 2, 39]) == 42
+        assert len(service.big(_BIG)) == _BIG
+        assert service.whoami() == whoami or whoami is None
+        fault = _declared_fault(service)
+        assert len(sc.contexts()) == 1
+    return ["calls", fault]
+
+
+def _declared_fault(service: Any) -> str:
+    try:
+        service.fail("E42")
+    except zeep.exceptions.Fault as fault:
+        assert fault.detail is not None, fault
+        assert fault.detail.findtext("{*}PeerFault/{*}code") == "E42"
+        return "fault (unproven)" if isinstance(fault, UnsecuredFault) else "fault"
+    raise AssertionError("the operation that fails did not")
+
+
+def their_client_calls(variant: Variant, service: OurService, client: PeerClient) -> str:
+    """A stack's client calls our service; the service says what of it is true."""
+    user = {"username": USER.username, "password": USER.secret()} if variant.wants_username else {}
+    report = client(wsdl=service.wsdl, check=True, size=_BIG, **user)
+    assert report["ok"], (report, service.said)
+    steps = report["steps"]
+    assert (steps["echo1"], steps["echo2"], steps["sum"], steps["big"]) == ("one", "two ä€<&>", 42, _BIG)
+    assert (steps["fail"], steps["whoami"]) == ("E42", principal(variant))
+    assert service.app.calls == _THEIR_CALLS[variant.stack], service.said
+    counted = service.counted()
+    done = ["calls", "fault", *(name for name in ("Renew", "Cancel") if counted[name])]
+    return ", ".join(done) + ("; Cancel refused" if counted["refused"] else "")
+
+
+# ------------------------------------------------------------------------------------------------- the table
+
+
+def table(cells: Mapping[tuple[Variant, Way], str]) -> str:
+    """The table in Markdown, from what was seen, and from what is expected of what was not tried this time."""
+    notes: dict[str, int] = {}
+    numbers = count(1)
+    lines = [f"| stack | policy | {' | '.join(way.value for way in Way)} |", "|---|---|---|---|---|"]
+    for variant in SECURED:
+        row = [STACKS[variant.stack.name].title, f"`{variant.name}`"]
+        for way in Way:
+            text, reason = expected(variant, way)
+            if reason and reason not in notes:
+                notes[reason] = next(numbers)
+            row.append(cells.get((variant, way), text) + (f" ({notes[reason]})" if reason else ""))
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join([*lines, "", *(f"({number}) {reason}." for reason, number in notes.items())])
+
+
+def published(page: str) -> str:
+    """The table that a page of the documentation has between its marks."""
+    return _between(page)[1].strip()
+
+
+def with_table(page: str, new: str) -> str:
+    """The page with another table between its marks."""
+    before, _, after = _between(page)
+    return f"{before}\n\n{new}\n\n{after}"
+
+
+def _between(page: str) -> tuple[str, str, str]:
+    found = re.fullmatch(f"(.*{re.escape(_MARKS[0])})(.*)({re.escape(_MARKS[1])}.*)", page, re.DOTALL)
+    assert found is not None, "the page has no marks for the table"
+    return found[1], found[2], found[3]
