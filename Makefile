@@ -14,11 +14,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types wheel-check docs-check bench clean
+.PHONY: help demo test grid lint types wheel-check docs-check bench clean
 
 help:
 	@echo 'make demo         the main job on the embedded service, narrated'
-	@echo 'make test         all tests; with a JDK and Maven also against Apache CXF'
+	@echo 'make test         all tests; with a JDK and Maven also against CXF, Metro and Rampart'
+	@echo 'make grid         every policy of the peers, every way, and the table in docs/interoperability.md anew'
 	@echo 'make lint         ruff, formatting, and the direction of imports'
 	@echo 'make types        mypy, strict'
 	@echo 'make wheel-check  the wheel builds, installs in an empty environment and works without the extras'
@@ -31,6 +32,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	ZEEP_SECURECONV_PEERS=$(PEERS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+grid: $(VENV)/.test
+	ZEEP_SECURECONV_PEERS=required ZEEP_SECURECONV_WRITE_GRID=1 $(BIN)/python -m pytest tests/peers/test_grid.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -51,7 +55,7 @@ bench: $(VENV)/.test
 
 clean:
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
-	rm -rf tests/peers/cxf/target
+	rm -rf tests/peers/*/target
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed is remembered by stamps, so that nothing is asked of the network a second time.

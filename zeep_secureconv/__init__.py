@@ -32,17 +32,21 @@ from .errors import (
     VerificationError,
 )
 from .limits import Limits
+from .policy.algorithms import Algorithms, SuiteChanges
 from .policy.model import Policy
 from .wss.certificates import Trust
+from .wss.credentials import LtpaToken, UsernameToken, XmlToken
 from .wss.keys import Identity
 
 __all__ = [
+    "Algorithms",
     "ConfigurationError",
     "ContextExpired",
     "Event",
     "Identity",
     "LimitExceeded",
     "Limits",
+    "LtpaToken",
     "MemoryStore",
     "Policy",
     "PolicyError",
@@ -50,11 +54,14 @@ __all__ = [
     "SecureConversationError",
     "SecurityContext",
     "StoreError",
+    "SuiteChanges",
     "TokenFault",
     "TransportError",
     "Trust",
     "UnsecuredFault",
+    "UsernameToken",
     "VerificationError",
+    "XmlToken",
 ]
 
 __version__ = "0.1.0"

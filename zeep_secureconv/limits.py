@@ -27,6 +27,7 @@ class Limits:
         derived_offset: largest offset into the derivation, in bytes.
         derived_length: longest derived key, in bytes.
         entropy_bytes: longest entropy or secret taken from a peer.
+        password_iterations: hashes in the derivation of a key from a password.
         identifier_chars: longest identifier, MessageID or Instance.
         contexts: contexts held by one in-memory store.
         contexts_per_principal: contexts one principal may hold on a service.
@@ -45,6 +46,7 @@ class Limits:
     derived_offset: int = 1_024
     derived_length: int = 64
     entropy_bytes: int = 256
+    password_iterations: int = 10_000
     identifier_chars: int = 1_024
     contexts: int = 100_000
     contexts_per_principal: int = 10_000

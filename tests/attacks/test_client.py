@@ -130,7 +130,7 @@ class Impostor:
             random=environment.random,
         )
         ring = Keyring(signing=self._signer, peer=identity("client").certificate)
-        policy = conversation_policy(self._line.service.policy).bootstrap
+        policy = conversation_policy(self._line.service.policy).bootstrap.response
         protect(soap, policy, ring, environment, direction=Direction.RESPONSE)
         return Answer(serialize(soap.envelope))
 

@@ -122,7 +122,7 @@ class Trust:
             relates_to=self.exchange.protected.message_id if relates_to == "" else relates_to,
             random=self.environment.random,
         )
-        policy = replace(self.policy.bootstrap, **changes)
+        policy = replace(self.policy.bootstrap.response, **changes)
         ring = sender or self.service.sender
         protect(soap, policy, ring, self.environment, direction=Direction.RESPONSE)
         return Message(serialize(soap.envelope))
@@ -178,7 +178,7 @@ def test_an_unsigned_answer_is_refused(trust: Trust, refuses: Refuses) -> None:
 def test_an_answer_whose_body_is_not_signed_is_refused(trust: Trust, refuses: Refuses) -> None:
     """Even where the bootstrap policy forgot to say so, the Body of the answer must be signed."""
     with refuses("signed-parts"):
-        trust.accept(trust.answer(signed=Parts(headers=trust.policy.bootstrap.signed.headers)))
+        trust.accept(trust.answer(signed=Parts(headers=trust.policy.bootstrap.response.signed.headers)))
 
 
 def test_an_answer_in_the_clear_is_refused(trust: Trust, refuses: Refuses) -> None:
@@ -426,7 +426,7 @@ def test_the_answer_of_a_cancel_is_information_only(world: World, refuses: Refus
             random=trust.environment.random,
         )
         service = Keyring(context=context)
-        protect(soap, trust.policy.cancel_response, service, trust.environment, direction=Direction.RESPONSE)
+        protect(soap, trust.policy.cancel.response, service, trust.environment, direction=Direction.RESPONSE)
         return Soap.of(parse(serialize(soap.envelope), trust.environment.limits))
 
     assert trust.initiator.accept_cancel(exchange, answer(MINE))

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from enum import Enum
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import pytest
 import requests
 import zeep
 
 from tests.peers.our_side import CLIENT, OurService, Users, our_client
-from tests.peers.peer import CXF, METRO, RAMPART, STACKS, PeerClient, PeerServer, Stack
+from tests.peers.peer import CXF, METRO, RAMPART, PeerClient, PeerServer, Stack
 from tests.peers.variants import VARIANTS, Variant
 from zeep_secureconv import UnsecuredFault
 from zeep_secureconv.wss.credentials import UsernameToken
 
 USER = UsernameToken("alice", "secret")
 _BIG = 100_000
-_TEXTS = ("hello", "ünï € 𝄞 <&> ]]>")
+# no character outside the basic plane, and no CR: Metro reckons their digests otherwise than Canonical XML
+_TEXTS = ("hello", "ünï € <&> ]]>")
 #: How many calls our client makes, and how many each stack's does.
 _CALLS = 6
 _THEIR_CALLS = {CXF: 10, METRO: 6, RAMPART: 6}
@@ -39,18 +41,37 @@ SECURED = [variant for variant in VARIANTS if variant.is_secured]
 ATTEMPTED = [variant for variant in SECURED if not variant.is_reliable]
 RELIABLE = [variant for variant in SECURED if variant.is_reliable]
 
-_RELIABLE = ("not yet", "the policy asks for WS-ReliableMessaging, which is refused before anything is sent")
-_CXF_CANCEL = "CXF's client secures Cancel with the bootstrap alone, which is no proof that it has the context"
 
-#: What is expected of a stack, and why it is not everything.
-_USUAL: dict[tuple[Stack, Way], tuple[str, str]] = {
-    (CXF, Way.OUR_CLIENT): ("calls, fault (unproven), Cancel", "CXF signs nothing of the fault but its Timestamp"),
-    (CXF, Way.THEIR_CLIENT): ("calls, fault, Renew; Cancel refused", _CXF_CANCEL),
+class Cell(NamedTuple):
+    """What stands in the table, and why it is not everything."""
+
+    text: str
+    reason: str = ""
+
+
+_EVERYTHING = Cell("calls, fault, Cancel")
+_NOT_YET = Cell("not yet", "the policy asks for WS-ReliableMessaging, and is refused before anything is sent")
+_UNPROVEN = "calls, fault (unproven), Cancel"
+
+#: What is expected of a stack, where it is not everything.
+_USUAL: dict[tuple[Stack, Way], Cell] = {
+    (CXF, Way.OUR_CLIENT): Cell(_UNPROVEN, "CXF signs nothing of the fault but its Timestamp"),
+    (CXF, Way.THEIR_CLIENT): Cell(
+        "calls, fault, Renew; Cancel refused",
+        "CXF's client secures Cancel with the bootstrap alone, which does not prove that it has the context",
+    ),
 }
-_EVERYTHING = ("calls, fault, Cancel", "")
 
-#: Where a variant differs from its stack: what happens, and why.
-_DIFFERENT: dict[tuple[str, Way], tuple[str, str]] = {}
+#: Where a variant differs from its stack.
+_DIFFERENT: dict[tuple[str, Way], Cell] = {}
+
+#: Options that a stack's own client needs to call even its own server.
+_NEEDED: dict[str, dict[str, Any]] = {
+    "cxf-asym-dk-basic192": {"set": {"ws-security.is-bsp-compliant": "false"}},
+}
+
+#: What was seen since this module was loaded.
+seen_in_this_run: dict[tuple[Variant, Way], str] = {}
 
 #: Whom a service takes the client for, where that is neither the user nor the certificate's subject.
 _PRINCIPALS = {"cxf-asym-dk-app-username": CLIENT, "cxf-symx509-dk": "anonymous"}
@@ -69,10 +90,10 @@ def principal(variant: Variant) -> str:
     return _PRINCIPALS.get(str(variant)) or (USER.username if variant.wants_username else CLIENT)
 
 
-def expected(variant: Variant, way: Way) -> tuple[str, str]:
-    """What stands in a cell of the table, and why it is not everything."""
+def expected(variant: Variant, way: Way) -> Cell:
+    """What stands in a cell of the table."""
     if variant.is_reliable:
-        return _RELIABLE
+        return _NOT_YET
     return _DIFFERENT.get((str(variant), way)) or _USUAL.get((variant.stack, way), _EVERYTHING)
 
 
@@ -135,19 +156,19 @@ def call_everything(variant: Variant, wsdl: str, pki: Path, whoami: str | None) 
 
 
 def _declared_fault(service: Any) -> str:
-    try:
+    with pytest.raises(zeep.exceptions.Fault) as caught:
         service.fail("E42")
-    except zeep.exceptions.Fault as fault:
-        assert fault.detail is not None, fault
-        assert fault.detail.findtext("{*}PeerFault/{*}code") == "E42"
-        return "fault (unproven)" if isinstance(fault, UnsecuredFault) else "fault"
-    raise AssertionError("the operation that fails did not")
+    fault = caught.value
+    assert fault.detail is not None, fault
+    assert fault.detail.findtext("{*}PeerFault/{*}code") == "E42"
+    return "fault (unproven)" if isinstance(fault, UnsecuredFault) else "fault"
 
 
 def their_client_calls(variant: Variant, service: OurService, client: PeerClient) -> str:
     """A stack's client calls our service; the service says what of it is true."""
     user = {"username": USER.username, "password": USER.secret()} if variant.wants_username else {}
-    report = client(wsdl=service.wsdl, check=True, size=_BIG, **user)
+    needed = _NEEDED.get(str(variant), {})
+    report = client(wsdl=service.wsdl, check=True, size=_BIG, **user, **needed)
     assert report["ok"], (report, service.said)
     steps = report["steps"]
     assert (steps["echo1"], steps["echo2"], steps["sum"], steps["big"]) == ("one", "two ä€<&>", 42, _BIG)
@@ -167,7 +188,7 @@ def table(cells: Mapping[tuple[Variant, Way], str]) -> str:
     numbers = count(1)
     lines = [f"| stack | policy | {' | '.join(way.value for way in Way)} |", "|---|---|---|---|---|"]
     for variant in SECURED:
-        row = [STACKS[variant.stack.name].title, f"`{variant.name}`"]
+        row = [variant.stack.title, f"`{variant.name}`"]
         for way in Way:
             text, reason = expected(variant, way)
             if reason and reason not in notes:

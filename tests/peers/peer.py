@@ -99,7 +99,11 @@ class Stack:
         if self.jar.exists():
             return None
         absent = [tool for tool in ("javac", "mvn") if shutil.which(tool) is None]
-        return f"the peer is not built yet, and to build it {' and '.join(absent)} is missing" if absent else None
+        return (
+            f"the peer is not built yet, and to build it {' and '.join(absent)} is missing"
+            if absent
+            else None
+        )
 
     def build(self, announce: Callable[[str], object] = lambda _: None) -> Stack:
         """The peer with its jar, built by Maven if that was not done before.

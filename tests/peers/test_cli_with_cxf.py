@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.peers.peer import PeerClient, PeerServer
 from tests.peers.our_side import CLIENT, PASSWORD
+from tests.peers.peer import PeerClient, PeerServer
 
 #: Far more than any of this takes: ends a test that would hang.
 _TOO_LONG = 120

@@ -10,8 +10,8 @@ import pytest
 import requests
 import zeep
 
-from tests.peers.peer import PeerServer
 from tests.peers.our_side import CLIENT, VARIANTS, our_client
+from tests.peers.peer import PeerServer
 from zeep_secureconv import SecureConversation, TokenFault, UnsecuredFault
 
 _TEXTS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.peer import PeerClient, PeerServer
 from tests.peers.our_side import CLIENT, VARIANTS, assert_refused_cancel_only, our_client, our_service
+from tests.peers.peer import PeerClient, PeerServer
 
 _SERVICE_LOG = "zeep_secureconv.service"
 

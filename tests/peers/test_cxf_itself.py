@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.peer import PeerClient, PeerServer, PeerError
+from tests.peers.peer import PeerClient, PeerError, PeerServer
 
 
 def test_client_and_server_understand_each_other(cxf: PeerServer, cxf_client: PeerClient) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import zeep
 
-from tests.peers.peer import PeerClient, PeerServer
 from tests.peers.our_side import CLIENT, assert_refused_cancel_only, our_client, our_service
+from tests.peers.peer import PeerClient, PeerServer
 from tests.peers.policy_writer import Parts, Shape, variant
 from zeep_secureconv.names import WSP_2004, WSP_W3C
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from lxml import etree
 
@@ -73,6 +74,12 @@ class Variant:
         """
         return _COMPOSERS[self.stack](self, address)
 
+    def write_wsdl(self, folder: Path) -> Path:
+        """A file with its WSDL, for whoever fills in the address of the service."""
+        path = folder / f"{self}.wsdl"
+        path.write_text(self.wsdl("http://localhost/peer"), encoding="utf-8")
+        return path
+
     def slots(self) -> Mapping[str, str]:
         """What every composer needs: namespaces, and the text of each policy by its wsu:Id."""
         return {
@@ -101,7 +108,7 @@ class Variant:
     @property
     def document(self) -> str:
         """Its file, without an XML declaration."""
-        return re.sub(r"^<\?xml.*?\?>", "", self._text, flags=re.S)
+        return re.sub(r"^<\?xml.*?\?>", "", self._text, flags=re.DOTALL)
 
 
 def _cxf(variant: Variant, address: str) -> str:

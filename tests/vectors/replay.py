@@ -12,7 +12,8 @@ from pathlib import Path
 from cryptography import x509
 from lxml import etree
 
-from tests.unit.policy.documents import cxf_wsdl
+from tests.peers.peer import STACKS
+from tests.peers.variants import Variant
 from zeep_secureconv import Identity, Limits, Trust
 from zeep_secureconv.clock import Clock
 from zeep_secureconv.conversation.policies import ConversationPolicy, conversation_policy
@@ -31,6 +32,54 @@ from zeep_secureconv.wss.times import read_time
 from zeep_secureconv.wss.unprotect import Verified, unprotect
 
 HERE = Path(__file__).parent
+_ADDRESS = "http://127.0.0.1/peer"
+#: By stack: the file with the keys that the server held, or with what the client reported, and the way in it.
+_SECRETS = {
+    "cxf": ("session.json", ("sessions",)),
+    "metro": ("secrets.json", ()),
+    "rampart": ("sessions.json", ()),
+}
+_REPORTS = {
+    "cxf": ("session.json", ("result", "steps")),
+    "metro": ("client.json", ("steps",)),
+    "rampart": ("runs.json", ()),
+}
+PRINCIPAL = "CN=client,O=SecureConv Test"
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_X20 = ("echo", ["x" * 20], ["x" * 20])
+#: By stack and number of the exchange: operation, texts of the request, texts of the answer.
+CALLS: dict[str, dict[int, tuple[str, list[str], list[str]]]] = {
+    "cxf": {
+        2: ("echo", ["one"], ["one"]),
+        3: ("echo", ["two ä€<&>"], ["two ä€<&>"]),
+        4: ("echo", ["three"], ["three"]),
+        5: ("sum", ["1", "2", "39"], ["42"]),
+        7: ("big", ["2000"], [(ALPHABET * 77)[:2000]]),
+        8: ("whoami", [], [PRINCIPAL]),
+        10: ("echo", ["renewed"], ["renewed"]),
+        11: ("whoami", [], [PRINCIPAL]),
+    },
+    "metro": {
+        2: _X20,
+        3: ("echo", ["héllo <&> 1"], ["héllo <&> 1"]),
+        4: ("echo", ["héllo <&> 2"], ["héllo <&> 2"]),
+        5: ("sum", ["1", "2", "3", "36"], ["42"]),
+        7: ("big", ["100000"], ["x" * 100_000]),
+        8: ("whoami", [], [PRINCIPAL]),
+        9: _X20,
+        11: _X20,
+        12: _X20,
+    },
+    "rampart": {
+        2: ("echo", ["xxxxx"], ["xxxxx"]),
+        3: ("echo", ["xxxxx"], ["xxxxx"]),
+        6: ("sum", ["1", "2", "39"], ["42"]),
+    },
+}
+#: The exchange with the declared fault, the renewal and the Cancel.
+FAULT = {"cxf": 6, "metro": 6, "rampart": 8}
+RENEWAL = {"cxf": 9, "metro": 10}
+CANCEL = {"cxf": 12, "metro": 13, "rampart": 4}
 _HTTP = re.compile(rb"(?P<head>.*?)\r\n\r\n(?P<body>.*)", re.DOTALL)
 
 
@@ -102,9 +151,9 @@ class Exchange:
         """The policies of the request and of the answer."""
         conversation = self.conversation.conversation
         if self.kind in (RequestType.ISSUE, RequestType.RENEW):
-            return conversation.bootstrap, conversation.bootstrap
+            return conversation.bootstrap.request, conversation.bootstrap.response
         if self.kind is RequestType.CANCEL:
-            return conversation.cancel_request, conversation.cancel_response
+            return conversation.cancel.request, conversation.cancel.response
         return self.operation.request, self.operation.response
 
     def read_request(
@@ -128,7 +177,7 @@ class Exchange:
     def sent(self) -> Protected:
         """What the client knows of its request."""
         # CXF secures Cancel with the bootstrap, which tells nothing of the policy of Cancel
-        policy = self.conversation.conversation.bootstrap if self.is_bootstrapped_cancel else None
+        policy = self.conversation.conversation.bootstrap.request if self.is_bootstrapped_cancel else None
         verified = self.read_request(policy=policy)
         return Protected(
             message_id=verified.addressing.message_id,
@@ -136,6 +185,7 @@ class Exchange:
             context=verified.context,
             signed=(),
             encrypted=(),
+            ephemeral=verified.ephemeral,
         )
 
     def read_response(
@@ -148,19 +198,21 @@ class Exchange:
             sent: what the client knows of its request.
             seen: memory of signature values.
         """
+        sent = sent or self.sent()
         return read_reply(
             soap or self.response.soap(),
             self.policies[1],
-            self.conversation.client,
+            replace(self.conversation.client, ephemeral=sent.ephemeral),
             environment_at(self.response.created),
-            request=sent or self.sent(),
+            request=sent,
             seen=seen,
         )
 
     @property
     def is_bootstrapped_cancel(self) -> bool:
         """Whether it is a Cancel that the context itself does not secure."""
-        return self.kind is RequestType.CANCEL and b"SecurityContextToken" not in self.request.body
+        header = self.request.body.partition(b":Body")[0]
+        return self.kind is RequestType.CANCEL and b"SecurityContextToken" not in header
 
 
 @dataclass(frozen=True)
@@ -168,7 +220,7 @@ class Conversation:
     """A recorded conversation.
 
     Args:
-        stack: "cxf" or "metro".
+        stack: "cxf", "metro" or "rampart".
         variant: name of its folder.
     """
 
@@ -189,12 +241,20 @@ class Conversation:
             Exchange(self, one, answers[one.number]) for one in recorded if one.direction is Direction.REQUEST
         ]
 
+    def exchange(self, number: int) -> Exchange:
+        """The exchange with that number."""
+        return next(exchange for exchange in self.exchanges if exchange.request.number == number)
+
     @cached_property
     def policy(self) -> EndpointPolicy:
         """The policy that the service published."""
         recorded = self.folder / "service.wsdl"
-        text = recorded.read_bytes() if recorded.exists() else cxf_wsdl(self.variant).encode()
+        text = recorded.read_bytes() if recorded.exists() else self._variant.wsdl(_ADDRESS).encode()
         return read_wsdl(etree.fromstring(text))
+
+    @property
+    def _variant(self) -> Variant:
+        return Variant(STACKS[self.stack], self.variant)
 
     @cached_property
     def conversation(self) -> ConversationPolicy:
@@ -204,21 +264,20 @@ class Conversation:
     @cached_property
     def secrets(self) -> dict[tuple[str, str | None], bytes]:
         """The keys of its contexts, by Identifier and Instance."""
-        if self.stack == "cxf":
-            records = json.loads((self.folder / "session.json").read_text("utf-8"))["sessions"]
-        else:
-            records = json.loads((self.folder / "secrets.json").read_text("utf-8"))
+        name, path = _SECRETS[self.stack]
+        records = json.loads((self.folder / name).read_text("utf-8"))
+        for step in path:
+            records = records[step]
         return {(one["identifier"], one.get("instance")): bytes.fromhex(one["secretHex"]) for one in records}
 
     @cached_property
     def told(self) -> dict[str, object]:
         """What the client that took part reported of each step."""
-        if self.stack == "cxf":
-            report = json.loads((self.folder / "session.json").read_text("utf-8"))["result"]
-        else:
-            report = json.loads((self.folder / "client.json").read_text("utf-8"))
-        steps: dict[str, object] = report["steps"]
-        return steps
+        name, path = _REPORTS[self.stack]
+        steps = json.loads((self.folder / name).read_text("utf-8"))
+        for step in path:
+            steps = steps[step]
+        return dict(steps)
 
     def find(self, identifier: str, instance: str | None) -> ContextKey | None:
         """The context key with that name."""
@@ -231,7 +290,11 @@ class Conversation:
     def service(self) -> Keyring:
         """What the service knew."""
         return Keyring(
-            decrypting=self._identity("server"), trust=self._trust, role="client", lookup=self.find
+            decrypting=self._identity("server"),
+            trust=self._trust,
+            role="client",
+            lookup=self.find,
+            over_tls=self._variant.is_tls,
         )
 
     @cached_property
@@ -260,6 +323,11 @@ class Conversation:
     @cached_property
     def _trust(self) -> Trust:
         return Trust.from_pem(self._pki / "ca.pem")
+
+
+def texts(soap: Soap) -> list[str]:
+    """The texts in the child of the Body."""
+    return [] if soap.payload is None else [str(text) for text in soap.payload.itertext()]
 
 
 def environment_at(moment: datetime) -> Environment:

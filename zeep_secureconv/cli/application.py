@@ -11,6 +11,7 @@ import click
 from .. import __version__
 from .call import call
 from .demo import demo
+from .explain import explain as explain_policy
 from .failures import EXPLAINED, Failure, explain, printable, report
 from .outcome import Outcome
 from .pki import pki
@@ -30,6 +31,7 @@ Examples:
   zeep-secureconv demo
   zeep-secureconv pki keys
   zeep-secureconv call http://localhost:8080/peer?wsdl echo text=hello --identity keys/client.p12 ...
+  zeep-secureconv explain http://localhost:8080/peer?wsdl
 """,
 )
 @click.version_option(__version__, prog_name=_NAME)
@@ -37,7 +39,7 @@ def _commands() -> None:
     """WS-SecureConversation: call SOAP services that demand it, and serve one."""
 
 
-for _command in (demo, call, serve, pki):
+for _command in (demo, call, serve, explain_policy, pki):
     _commands.add_command(_command)
 
 

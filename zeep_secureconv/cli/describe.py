@@ -9,6 +9,7 @@ from ..policy.model import (
     AsymmetricBinding,
     Binding,
     DerivedKeys,
+    Direction,
     ElementPath,
     HeaderPart,
     HttpsToken,
@@ -76,18 +77,18 @@ _PASSWORDS = {
 }
 
 
-def sentences(policy: Policy) -> list[str]:
-    """What *policy* asks for, a sentence each."""
+def binding_sentences(policy: Policy) -> list[str]:
+    """How messages are secured, a sentence each."""
     binding = policy.binding
     if binding is None:
-        return ["The policy has no security binding: it secures nothing."]
-    return [
-        *_binding(binding),
-        *_options(binding, policy),
-        *_parts(policy),
-        *(_supporting(entry) for entry in policy.supporting),
-        *_trust(policy),
-    ]
+        return ["There is no security binding: messages are not secured."]
+    return [*_binding(binding), *_options(binding, policy), *_trust(policy)]
+
+
+def message_sentences(policy: Policy, direction: Direction) -> list[str]:
+    """What is in one kind of message, and which parts of it are protected."""
+    tokens = policy.supporting if direction is Direction.REQUEST else ()
+    return [*_parts(policy), *(_supporting(entry, policy) for entry in tokens)]
 
 
 def suite_sentence(suite: AlgorithmSuite) -> str:
@@ -282,7 +283,7 @@ def _element(path: ElementPath) -> str:
     return f"element {local}" if local.isidentifier() else f"what {path.xpath.strip()} finds"
 
 
-def _supporting(entry: SupportingToken) -> str:
+def _supporting(entry: SupportingToken, policy: Policy) -> str:
     ways = [
         word
         for word, wanted in (
@@ -292,11 +293,12 @@ def _supporting(entry: SupportingToken) -> str:
         )
         if wanted
     ]
-    sentence = f"Requests carry {token_words(entry.token)}"
     token = entry.token
-    if isinstance(token, (X509Token, SecureConversationToken, UsernameToken)) and entry.endorsing:
+    sentence = f"In the message: {token_words(token)}"
+    if entry.endorsing and not isinstance(token, SuppliedToken):
         sentence += f", {_DERIVED[token.derived_keys]}" if token.derived_keys is not DerivedKeys.NONE else ""
-    sentence += f", {' and '.join(ways)}" if ways else ", neither signed nor encrypted"
+    by_tls = " but by TLS" if isinstance(policy.binding, TransportBinding) else ""
+    sentence += f", {' and '.join(ways)}" if ways else f", neither signed nor encrypted{by_tls}"
     for what, parts in (("signs", entry.signed_parts), ("encrypts", entry.encrypted_parts)):
         words = parts_words(parts)
         if words:

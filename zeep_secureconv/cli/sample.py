@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cache
+from functools import cache, cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -114,9 +114,7 @@ class Samples:
         if response is None:
             return first, None
         answer = self._message(body)
-        address_reply(
-            answer, wsa=self.conversation.wsa, action=_ACTION, relates_to=message_id, random=random
-        )
+        address_reply(answer, wsa=self.conversation.wsa, action=_ACTION, relates_to=message_id, random=random)
         response = replace(response, required=Parts())
         server = replace(self._ring(leg, request, "server"), ephemeral=sent.ephemeral)
         returned = protect(
@@ -146,13 +144,14 @@ class Samples:
             signers=(peer.certificate,),
             trust=Trust(pins=(peer.certificate,)),
             role="server" if who == "client" else "client",
-            context=None if leg == "bootstrap" else self._context(),
+            context=None if leg == "bootstrap" else self._context,
             tokens=tuple(_credentials(policy)),
             leg=leg,
             password_of=lambda _: _PASSWORD,
             over_tls=isinstance(policy.binding, TransportBinding),
         )
 
+    @cached_property
     def _context(self) -> ContextKey:
         wsc = self.conversation.application.wsc
         identifier = "urn:uuid:00000000-0000-4000-8000-000000000000"
@@ -246,7 +245,7 @@ def _credentials(policy: Policy) -> Iterator[Credential]:
 
 
 def _supplied(token: SuppliedToken) -> Credential:
-    for kind in sorted(token.accepts, key=lambda kind: kind not in _LTPA):
+    for kind in sorted(token.accepts, key=lambda kind: (-_LTPA.get(kind, 0), kind)):
         if kind in _LTPA:
             return LtpaToken("c2FtcGxl", _LTPA[kind])
         if kind.startswith("{"):

@@ -16,7 +16,7 @@ from ..soap.envelope import Soap
 from ..wss.reply import Reply
 from .events import Event
 from .exchange import post
-from .parties import need_everything
+from .parties import need_everything, need_valid
 from .partner import Partner, Partners, Way
 
 log = logging.getLogger(__name__)
@@ -114,15 +114,14 @@ class Contexts:
         return context
 
     def _ask(self, partner: Partner, way: Way | None) -> SecurityContext:
-        need_everything(partner.keyring, partner.endpoint, self._environment.clock.now())
+        way = way or self._partners.way_to(partner)
+        ring = replace(partner.keyring, over_tls=way.is_verified(partner.endpoint))
+        need_everything(partner.needs, ring, partner.endpoint)
+        need_valid(partner.needs, ring, partner.endpoint, self._environment.clock.now())
         doing = "asking for a security context"
-        exchange = self._initiator.ask_issue(
-            partner.endpoint, partner.conversation, partner.keyring, partner.dialect
-        )
+        exchange = self._initiator.ask_issue(partner.endpoint, partner.conversation, ring, partner.dialect)
         try:
-            answer = self._initiator.accept_issue(
-                exchange, self._post(exchange, way or self._partners.way_to(partner)), partner.dialect
-            )
+            answer = self._initiator.accept_issue(exchange, self._post(exchange, way), partner.dialect)
         except SecureConversationError as error:
             if isinstance(error, VerificationError):
                 self.tell("refused", partner.endpoint, None, error.check)
@@ -141,14 +140,11 @@ class Contexts:
         token = partner.conversation.token
         if token.must_not_send_cancel or context.is_over(self._environment.clock):
             return False
+        way = replace(self._partners.way_to(partner), timeout=_CANCEL_TIMEOUT)
+        ring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
         try:
-            exchange = self._initiator.ask_cancel(
-                context, partner.conversation, replace(partner.keyring, context=context.key), partner.dialect
-            )
-            done = self._initiator.accept_cancel(
-                exchange,
-                self._post(exchange, replace(self._partners.way_to(partner), timeout=_CANCEL_TIMEOUT)),
-            )
+            exchange = self._initiator.ask_cancel(context, partner.conversation, ring, partner.dialect)
+            done = self._initiator.accept_cancel(exchange, self._post(exchange, way))
         except SecureConversationError as error:
             log.info("The context %s was not cancelled: %s", context.identifier, error.message)
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from ..conversation.store.memory import MemoryStore
 from ..environment import Environment
 from ..errors import ConfigurationError, SecureConversationError, TokenFault, VerificationError
 from ..limits import Limits
+from ..policy.algorithms import Algorithms
 from ..policy.files import PolicySource
 from ..policy.model import Direction, OperationPolicy
 from ..soap.addressing import address_request, target_of
@@ -25,6 +26,7 @@ from ..soap.envelope import Soap
 from ..soap.faults import Fault
 from ..trust import DIALECTS
 from ..wss.certificates import Trust
+from ..wss.credentials import Credential, UsernameToken
 from ..wss.keys import Identity
 from ..wss.protect import protect
 from ..wss.reply import Reply, read_reply
@@ -50,10 +52,14 @@ class SecureConversation(zeep.Plugin):
         trust: whose certificates to believe.
         peer: the service's certificate (path, bytes or object), or a pair (it signs with, we encrypt to), or a
             mapping from endpoint to one of these. May be left out when *trust* pins exactly one certificate.
-        policy: path of a WSDL or wsp:Policy file, or a Policy, or a mapping from endpoint to one of these; by
-            default the WSDL that the client was made from.
+        username: our name and password, where the policy wants them.
+        tokens: whatever else the policy wants of us: LtpaToken, XmlToken, and further UsernameTokens where requests
+            for contexts and calls have different ones (``leg=``).
+        policy: path of a WSDL or wsp:Policy file, the name of a preset, or a Policy, or a mapping from endpoint to
+            one of these; by default the WSDL that the client was made from.
         endpoint: URL of the service, needed only for ``wsse=`` without ``plugins=`` and without wsa:To.
         dialect: "auto", or the name of a dialect of WS-Trust ("oasis13", "draft200502", "websphere13", "wcf").
+        algorithms: what was agreed on besides the policy, and how weak algorithms may be.
         store: where contexts are kept; in memory by default.
         clock_skew: how far the service's clock may be off.
         cancel_on_close: cancel the contexts that this object issued when it is closed.
@@ -71,9 +77,12 @@ class SecureConversation(zeep.Plugin):
         identity: Identity | tuple[Identity, Identity] | None = None,
         trust: Trust | None = None,
         peer: Peer | Mapping[str, Peer] | None = None,
+        username: UsernameToken | None = None,
+        tokens: Iterable[Credential] = (),
         policy: PolicySource | Mapping[str, PolicySource] | None = None,
         endpoint: str | None = None,
         dialect: str = "auto",
+        algorithms: Algorithms | None = None,
         store: Store | None = None,
         clock_skew: timedelta = timedelta(minutes=3),
         cancel_on_close: bool = True,
@@ -88,7 +97,9 @@ class SecureConversation(zeep.Plugin):
             )
         limits = limits or Limits()
         self._environment = Environment(clock=clock, random=random, limits=limits, clock_skew=clock_skew)
-        self._partners = Partners(Parties.of(identity, trust, peer), Policies(policy), dialect)
+        parties = Parties.of(identity, trust, peer, username, tokens)
+        policies = Policies(policy, algorithms=algorithms, against=parties.against)
+        self._partners = Partners(parties, policies, dialect, clock)
         self._contexts = Contexts(
             self._partners,
             store if store is not None else MemoryStore(limits.contexts, clock=clock),
@@ -154,10 +165,11 @@ class SecureConversation(zeep.Plugin):
         if call is None or not call.is_for(self, envelope, headers):
             call = self._call_without_plugin(envelope, headers)
             CURRENT.set(call)
+        partner, way = call.partner, call.way or self._partners.way_to(call.partner)
+        partner.need_everything(call.operation, way)
         call.put_back(envelope)
-        partner = call.partner
-        context = self._contexts.get(partner, call.way)
-        keyring = replace(partner.keyring, context=context.key)
+        context = self._contexts.get(partner, way)
+        keyring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
         soap = Soap.of(envelope)
         message_id = address_request(
             soap,
@@ -175,8 +187,9 @@ class SecureConversation(zeep.Plugin):
             message_id=message_id,
             seen=partner.seen,
         )
+        answered = replace(keyring, ephemeral=protected.ephemeral)
         call.sent = Sent(
-            context=context, keyring=keyring, protected=protected, limits=self._environment.limits
+            context=context, keyring=answered, protected=protected, limits=self._environment.limits
         )
         return envelope, headers
 

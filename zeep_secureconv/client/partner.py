@@ -6,21 +6,26 @@ import logging
 import threading
 import weakref
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import requests
+from cryptography import x509
 
+from ..clock import SYSTEM_CLOCK, Clock
 from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
 from ..conversation.store import RecordKey
 from ..errors import ConfigurationError, PolicyError
+from ..policy.algorithms import weak_algorithms
 from ..policy.model import EndpointPolicy, OperationPolicy
+from ..policy.needs import Need, needs
 from ..policy.support import supported
 from ..trust import DIALECTS, Dialect
 from ..wss.keys import Keyring
 from ..wss.seen import SeenSignatures
 from .exchange import Timeout
-from .parties import Parties
-from .policies import Policies
+from .parties import Parties, need_everything
+from .policies import Policies, is_https
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,10 @@ class Way:
 
     session: requests.Session = field(repr=False)
     timeout: Timeout = None
+
+    def is_verified(self, endpoint: str) -> bool:
+        """Whether messages to *endpoint* travel over TLS with verified certificates."""
+        return is_https(endpoint) and bool(self.session.verify)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -68,6 +77,25 @@ class Partner:
     _operations: dict[tuple[str | None, str | None], OperationPolicy] = field(
         default_factory=dict, repr=False
     )
+    _checked: set[tuple[str, bool]] = field(default_factory=set, repr=False)
+
+    @cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """What a conversation needs, whatever is called in it."""
+        return needs(self.conversation.application, self.conversation.bootstrap.request)
+
+    def need_everything(self, operation: OperationPolicy, way: Way) -> None:
+        """Check, before any traffic, that everything that a call of an operation needs is there.
+
+        Raises:
+            ConfigurationError: naming what is missing.
+            PolicyError: when that is TLS.
+        """
+        over_tls = way.is_verified(self.endpoint)
+        if (operation.name, over_tls) not in self._checked:
+            ring = replace(self.keyring, over_tls=over_tls)
+            need_everything((*self.needs, *needs(operation.request, None)), ring, self.endpoint)
+            self._checked.add((operation.name, over_tls))
 
     def operation(self, name: str | None, action: str | None) -> OperationPolicy:
         """The policies of an operation, by its name, or by the action of its request where that is not known.
@@ -92,16 +120,20 @@ class Partners:
         parties: who we are, and whom to trust.
         policies: where policies come from.
         dialect: name of the dialect to speak, or "auto".
+        clock: says when certificates are judged.
     """
 
-    def __init__(self, parties: Parties, policies: Policies, dialect: str) -> None:
+    def __init__(
+        self, parties: Parties, policies: Policies, dialect: str, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._parties = parties
         self._policies = policies
         self._dialect = dialect
+        self._clock = clock
         self._lock = threading.Lock()
         self._own_session: requests.Session | None = None
         self._by_key: dict[RecordKey, Partner] = {}
-        self._by_binding: weakref.WeakKeyDictionary[Any, dict[tuple[str, str], Partner]] = (
+        self._by_binding: weakref.WeakKeyDictionary[Any, dict[tuple[str, str, bool], Partner]] = (
             weakref.WeakKeyDictionary()
         )
 
@@ -117,14 +149,16 @@ class Partners:
             ConfigurationError: when something is missing.
             PolicyError: when the policy cannot be satisfied.
         """
-        known = self._by_binding.get(binding, {}).get((endpoint, soap))
+        transport = binding.wsdl.transport
+        way = Way(transport.session, transport.operation_timeout)
+        over_tls = way.is_verified(endpoint)
+        known = self._by_binding.get(binding, {}).get((endpoint, soap, over_tls))
         if known is None:
-            policy = self._policies.of_call(endpoint, binding)
+            policy = self._policies.of_call(endpoint, binding, over_tls=over_tls)
             known = self._partner(endpoint, policy, soap)
             with self._lock:
-                self._by_binding.setdefault(binding, {})[endpoint, soap] = known
-        transport = binding.wsdl.transport
-        known.way = Way(transport.session, transport.operation_timeout)
+                self._by_binding.setdefault(binding, {})[endpoint, soap, over_tls] = known
+        known.way = way
         return known
 
     def of_endpoint(self, endpoint: str, soap: str | None = None) -> Partner:
@@ -169,7 +203,8 @@ class Partners:
 
     def _partner(self, endpoint: str, policy: EndpointPolicy, soap: str | None) -> Partner:
         conversation = conversation_policy(policy if soap is None else replace(policy, soap=soap))
-        key = ("client", endpoint, conversation.fingerprint, self._parties.fingerprint(endpoint))
+        named = self._named(endpoint, policy, conversation)
+        key = ("client", endpoint, conversation.fingerprint, self._parties.fingerprint(endpoint, named))
         with self._lock:
             known = self._by_key.get(key)
             if known is None:
@@ -177,23 +212,32 @@ class Partners:
                     endpoint=endpoint,
                     policy=policy,
                     conversation=conversation,
-                    keyring=self._parties.keyring(endpoint),
+                    keyring=self._parties.keyring(endpoint, named),
                     key=key,
-                    dialect=self._dialect_for(conversation),
+                    dialect=self._dialect_for(endpoint, conversation),
                     chosen=self._policies.is_given(endpoint),
                 )
                 _report_weak(known)
             return known
 
-    def _dialect_for(self, policy: ConversationPolicy) -> Dialect:
-        if self._dialect == "auto":
-            return dialect_of(policy)
-        return DIALECTS[self._dialect].in_generation(policy.wst)
+    def _named(
+        self, endpoint: str, policy: EndpointPolicy, conversation: ConversationPolicy
+    ) -> x509.Certificate | None:
+        """The certificate that the WSDL names for the service, where the policy needs one and the user gave none."""
+        wanted = {need.kind for need in needs(conversation.application, conversation.bootstrap.request)}
+        if policy.identity is None or "peer" not in wanted or self._parties.knows_peer(endpoint):
+            return None
+        return self._parties.believe(policy.identity, self._clock.now())
+
+    def _dialect_for(self, endpoint: str, policy: ConversationPolicy) -> Dialect:
+        chosen = self._policies.dialect(endpoint) if self._dialect == "auto" else self._dialect
+        return dialect_of(policy) if chosen is None else DIALECTS[chosen].in_generation(policy.wst)
 
 
 def _report_weak(partner: Partner) -> None:
     """Say once what is weak in a policy; it works where the policy demands it."""
-    policies = (partner.conversation.application, partner.conversation.bootstrap)
+    bootstrap = partner.conversation.bootstrap
+    policies = (partner.conversation.application, bootstrap.request, bootstrap.response)
     relates_to = f"{{{partner.conversation.wsa}}}RelatesTo"
     for operation in (partner.policy.everywhere(), *partner.policy.operations.values()):
         answer = operation.response
@@ -205,7 +249,7 @@ def _report_weak(partner: Partner) -> None:
                 partner.endpoint,
             )
             break
-    weak = {uri for policy in policies if policy.binding for uri in policy.binding.algorithm_suite.weak}
+    weak = {uri for policy in policies for uri in weak_algorithms(policy)}
     if weak:
         log.info("The policy of %s uses weak algorithms: %s", partner.endpoint, ", ".join(sorted(weak)))
 

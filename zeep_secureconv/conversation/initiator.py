@@ -35,7 +35,7 @@ from ..wss.keys import ContextKey, Keyring
 from ..wss.protect import Protected, protect
 from ..wss.reply import Reply, read_reply
 from .context import SecurityContext
-from .policies import ConversationPolicy
+from .policies import ConversationPolicy, ExchangePolicy
 
 _REMEMBERED_CONTEXTS = 10_000
 
@@ -99,10 +99,9 @@ class Initiator:
             endpoint,
             request,
             policy,
-            keyring=keyring,
+            keyring=replace(keyring, leg="bootstrap"),
             dialect=dialect,
-            outward=policy.bootstrap,
-            inward=policy.bootstrap,
+            secured=policy.bootstrap,
         )
 
     def accept_issue(self, exchange: Exchange, reply: Soap, dialect: Dialect) -> Reply | SecurityContext:
@@ -133,8 +132,18 @@ class Initiator:
         policy: ConversationPolicy,
         keyring: Keyring,
         dialect: Dialect,
+        *,
+        in_full: bool = False,
     ) -> Exchange:
-        """A request to cancel *context* (WS-SecureConversation 1.4, section 6), secured by the context itself."""
+        """A request to cancel *context* (WS-SecureConversation 1.4, section 6), secured by the context itself.
+
+        Args:
+            context: the context.
+            policy: the conversation that it is for.
+            keyring: our keys.
+            dialect: how the request is written.
+            in_full: secure it as any message of the application, instead of signed and in clear.
+        """
         request = RequestSecurityToken(
             wst=dialect.wst,
             request_type=RequestType.CANCEL,
@@ -151,8 +160,7 @@ class Initiator:
             policy,
             keyring=ring,
             dialect=dialect,
-            outward=policy.cancel_request,
-            inward=policy.cancel_response,
+            secured=policy.cancel_in_full if in_full else policy.cancel,
         )
         return replace(exchange, context=context)
 
@@ -185,8 +193,7 @@ class Initiator:
         *,
         keyring: Keyring,
         dialect: Dialect,
-        outward: Policy,
-        inward: Policy,
+        secured: ExchangePolicy,
     ) -> Exchange:
         action = dialect.action(request.request_type, Direction.REQUEST)
         assert action is not None
@@ -196,7 +203,7 @@ class Initiator:
             soap, wsa=policy.wsa, to=endpoint, action=action, random=self._environment.random
         )
         protected = protect(
-            soap, outward, keyring, self._environment, direction=Direction.REQUEST, message_id=message_id
+            soap, secured.request, keyring, self._environment, direction=Direction.REQUEST, message_id=message_id
         )
         return Exchange(
             endpoint=endpoint,
@@ -204,8 +211,8 @@ class Initiator:
             action=action,
             kind=request.request_type,
             policy=policy,
-            response=inward,
-            keyring=keyring,
+            response=secured.response,
+            keyring=replace(keyring, ephemeral=protected.ephemeral),
             protected=protected,
             request=request,
         )

@@ -51,12 +51,16 @@ class Principal:
     """Who asked for a context.
 
     Args:
-        name: for people, such as the subject of a certificate.
+        name: for people, such as the subject of a certificate; None where nobody says who it is.
         owner: what tells principals apart: two authorities may issue certificates for one name.
     """
 
-    name: str
+    name: str | None
     owner: str
+
+
+#: Who asked for a context where the policy does not want to know.
+ANONYMOUS = Principal(name=None, owner="anonymous")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +123,22 @@ class Issuer:
         identifier = self._new_name()
         return self._give(request, identifier, None, principal, self._keep_new)
 
-    def renew(self, request: RequestSecurityToken, principal: Principal) -> Issued:
+    def renew(
+        self,
+        request: RequestSecurityToken,
+        principal: Principal,
+        endorsed_by: tuple[ContextKey, ...] = (),
+    ) -> Issued:
         """A new key for a context (section 5 of WS-SecureConversation 1.3: same Identifier, new Instance).
 
         Only the principal that holds the context renews it. Possession of its key is not asked for beyond that:
-        WebSphere and CXF renew with the bootstrap alone.
+        WebSphere and CXF renew with the bootstrap alone. But where that says nothing of who asks, the key itself
+        must.
+
+        Args:
+            request: what is asked for.
+            principal: who asks.
+            endorsed_by: the context keys that endorsed the request.
 
         Raises:
             RequestRefused: when there is no such context of this principal.
@@ -131,7 +146,7 @@ class Issuer:
         self._check(request, RequestType.RENEW)
         if self._policy.token.must_not_send_renew:
             raise RequestRefused("RequestFailed", "The policy allows no renewal")
-        old = self._target(request, principal)
+        old = self._target(request, principal, endorsed_by)
 
         def keep(new: SecurityContext) -> None:
             # under its own name first: should that fail, the client still has the key that it knows
@@ -174,10 +189,13 @@ class Issuer:
         if request.token_type not in (None, sct_type(WSC_OF_WST[request.wst])):
             raise RequestRefused("InvalidRequest", "Only SecurityContextTokens are issued here")
 
-    def _target(self, request: RequestSecurityToken, principal: Principal) -> SecurityContext:
+    def _target(
+        self, request: RequestSecurityToken, principal: Principal, endorsed_by: tuple[ContextKey, ...]
+    ) -> SecurityContext:
         identifier, instance = _name(request.target)
         context = self.find(identifier, instance)
-        if context is None or context.owner != principal.owner:
+        proven = principal != ANONYMOUS or any(key.identifier == identifier for key in endorsed_by)
+        if context is None or context.owner != principal.owner or not proven:
             # the same answer for both: nobody learns which contexts others hold
             raise RequestRefused("RequestFailed", "There is no such context")
         return context

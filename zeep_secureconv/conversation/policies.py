@@ -16,9 +16,18 @@ from ..policy.model import (
     Policy,
     SecureConversationToken,
     SymmetricBinding,
+    TransportBinding,
 )
 from ..policy.support import supported
 from ..trust import Dialect, dialect_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangePolicy:
+    """The policies of a request to the trust service, and of its answer."""
+
+    request: Policy
+    response: Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +37,18 @@ class ConversationPolicy:
     Args:
         application: the policy whose binding is protected by the context.
         token: its SecureConversationToken.
-        bootstrap: the policy of requests for the token and their answers.
-        cancel_request, cancel_response: policies of a Cancel and its answer.
+        bootstrap: requests for the token, which are secured without it.
+        cancel: a Cancel, secured by the context: signed and in clear, as CXF, Metro and WCF want it.
+        cancel_in_full: a Cancel secured as any message of the application, as Rampart and WebSphere want it.
         soap: SOAP namespace.
         wsa: namespace of WS-Addressing.
     """
 
     application: Policy
     token: SecureConversationToken
-    bootstrap: Policy
-    cancel_request: Policy
-    cancel_response: Policy
+    bootstrap: ExchangePolicy
+    cancel: ExchangePolicy
+    cancel_in_full: ExchangePolicy
     soap: str
     wsa: str
 
@@ -98,7 +108,12 @@ def conversation_policy(policy: EndpointPolicy) -> ConversationPolicy:
                     hint="one endpoint has one SecureConversationToken and one algorithm suite here; "
                     "use one client for each, with policy= of its own",
                 )
-    return _for_application(application, policy.soap or SOAP11)
+    request, response = application, application
+    for operation in policy.operations.values():
+        if not application.signed and operation.request.signed and operation.response.binding is not None:
+            request, response = operation.request, operation.response
+            break
+    return _for_application(application, request, response, policy.soap or SOAP11)
 
 
 def _same_conversation(one: Policy, other: Policy) -> bool:
@@ -110,7 +125,16 @@ def _same_conversation(one: Policy, other: Policy) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _for_application(application: Policy, soap: str) -> ConversationPolicy:
+def _for_application(
+    application: Policy, request: Policy, response: Policy, soap: str
+) -> ConversationPolicy:
+    """The conversation of an endpoint.
+
+    Args:
+        application: the policy of the endpoint.
+        request, response: those of a call with everything that calls have.
+        soap: SOAP namespace.
+    """
     token = application.conversation_token
     assert token is not None
     if token.bootstrap is None or token.bootstrap.binding is None:
@@ -118,56 +142,76 @@ def _for_application(application: Policy, soap: str) -> ConversationPolicy:
             "The SecureConversationToken has no BootstrapPolicy, so there is no way to ask for a context",
             hint="give policy= with the BootstrapPolicy that the service uses",
         )
-    supported(application)
-    supported(token.bootstrap)
+    for policy in (application, token.bootstrap, token.bootstrap_response or token.bootstrap):
+        supported(policy)
     return ConversationPolicy(
         application=application,
         token=token,
-        bootstrap=_bootstrap(token.bootstrap, application),
-        cancel_request=_cancel(application, answer=False),
-        cancel_response=_cancel(application, answer=True),
+        bootstrap=ExchangePolicy(
+            request=_bootstrap(token.bootstrap, application),
+            response=_bootstrap(token.bootstrap_response or token.bootstrap, application),
+        ),
+        cancel=_cancel(_conversation_alone(application)),
+        cancel_in_full=ExchangePolicy(
+            request=_conversation_alone(request), response=_conversation_alone(response)
+        ),
         soap=soap,
         wsa=application.addressing or token.bootstrap.addressing or WSA_2005,
     )
 
 
+def _conversation_alone(policy: Policy) -> Policy:
+    """A policy without what is the application's own: required parts, and tokens besides the conversation's."""
+    tokens = tuple(
+        entry
+        for entry in policy.supporting
+        if entry.endorsing and isinstance(entry.token, SecureConversationToken)
+    )
+    return replace(policy, supporting=tokens, required=Parts())
+
+
 def _bootstrap(bootstrap: Policy, application: Policy) -> Policy:
-    """The bootstrap with what no policy can waive: the answer's Body is signed, and secrets travel encrypted."""
+    """The bootstrap with what no policy can waive: the answer's Body is signed, and secrets travel encrypted.
+
+    TLS does both under a TransportBinding. Trust, and with it the generation, is that of the outer policy.
+    """
+    policy = replace(
+        bootstrap, wss=bootstrap.wss or application.wss, trust=application.trust or bootstrap.trust
+    )
+    if isinstance(bootstrap.binding, TransportBinding):
+        return policy
     return replace(
-        bootstrap,
-        signed=bootstrap.signed | Parts(body=True),
-        encrypted=bootstrap.encrypted | Parts(body=True),
-        wss=bootstrap.wss or application.wss,
+        policy, signed=bootstrap.signed | Parts(body=True), encrypted=bootstrap.encrypted | Parts(body=True)
     )
 
 
-def _cancel(application: Policy, *, answer: bool) -> Policy:
+def _cancel(application: Policy) -> ExchangePolicy:
     """Cancel is secured by the context: Body, addressing and Timestamp signed, nothing encrypted.
 
     CXF judges it so whatever the binding says, and Metro refuses an encrypted one. Answers come under the raw key
-    from CXF even where the policy asks for derived ones.
+    from CXF even where the policy asks for derived ones, and CXF confirms no signature in them. Over TLS the
+    context endorses the Timestamp, as in every message.
     """
     binding = application.binding
-    assert isinstance(binding, SymmetricBinding)
+    if not isinstance(binding, SymmetricBinding):
+        return ExchangePolicy(request=application, response=application)
     token = binding.signature_token
     assert isinstance(token, SecureConversationToken)
-    if answer:
-        token = replace(token, derived_keys=DerivedKeys.ANY)
-    headers = () if answer else (HeaderPart(namespace=application.addressing or WSA_2005),)
-    return replace(
+    any_key = replace(token, derived_keys=DerivedKeys.ANY)
+    in_clear = replace(binding, encrypt_before_signing=False, encrypt_signature=False)
+    request = replace(
         application,
-        binding=replace(
-            binding,
-            signature_token=token,
-            encryption_token=token,
-            include_timestamp=binding.include_timestamp or not answer,
-            encrypt_before_signing=False,
-            encrypt_signature=False,
-        ),
-        signed=Parts(body=True, headers=headers),
+        binding=replace(in_clear, encryption_token=token, include_timestamp=True),
+        signed=Parts(body=True, headers=(HeaderPart(namespace=application.addressing or WSA_2005),)),
         encrypted=Parts(),
-        wss=None,  # CXF confirms no signature when it answers a Cancel
+        wss=None,
     )
+    response = replace(
+        request,
+        binding=replace(in_clear, signature_token=any_key, encryption_token=any_key),
+        signed=Parts(body=True),
+    )
+    return ExchangePolicy(request=request, response=response)
 
 
 def dialect_of(policy: ConversationPolicy) -> Dialect:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from .choice import Satisfiable
+from .files import load_policies, load_policy
 from .model import (
     AsymmetricBinding,
     Binding,
     DerivedKeys,
     Direction,
+    ElementPath,
     EndpointPolicy,
     HeaderPart,
+    HttpsToken,
     Include,
     Layout,
     OperationPolicy,
     Parts,
+    PasswordForm,
     Policy,
     ReferenceStyle,
     SecureConversationToken,
+    SuppliedToken,
+    SupportingToken,
     SymmetricBinding,
     Token,
+    TransportBinding,
     TrustOptions,
+    UsernameToken,
     Wss,
     X509Token,
 )
-from .reader import read_document, read_policy, read_wsdl
+from .reader import read_alternatives, read_document, read_policy, read_wsdl
 from .suites import SUITES, AlgorithmSuite
 
 __all__ = [
@@ -32,20 +41,31 @@ __all__ = [
     "Binding",
     "DerivedKeys",
     "Direction",
+    "ElementPath",
     "EndpointPolicy",
     "HeaderPart",
+    "HttpsToken",
     "Include",
     "Layout",
     "OperationPolicy",
     "Parts",
+    "PasswordForm",
     "Policy",
     "ReferenceStyle",
+    "Satisfiable",
     "SecureConversationToken",
+    "SuppliedToken",
+    "SupportingToken",
     "SymmetricBinding",
     "Token",
+    "TransportBinding",
     "TrustOptions",
+    "UsernameToken",
     "Wss",
     "X509Token",
+    "load_policies",
+    "load_policy",
+    "read_alternatives",
     "read_document",
     "read_policy",
     "read_wsdl",

@@ -29,6 +29,7 @@ _POLICY = frozenset(f"{{{wsp}}}Policy" for wsp in _WSP)
 _ALL = frozenset(f"{{{wsp}}}All" for wsp in _WSP) | _POLICY
 _EXACTLY_ONE = frozenset(f"{{{wsp}}}ExactlyOne" for wsp in _WSP)
 _REFERENCE = frozenset(f"{{{wsp}}}PolicyReference" for wsp in _WSP)
+_ATTACHMENT = frozenset(f"{{{wsp}}}PolicyAttachment" for wsp in _WSP)
 _POLICY_URIS = tuple(f"{{{wsp}}}PolicyURIs" for wsp in _WSP)
 _IDS = (f"{{{WSU}}}Id", "{http://www.w3.org/XML/1998/namespace}id", "Name")
 _TRUE = ("true", "1")
@@ -47,7 +48,9 @@ Alternatives = tuple[Alternative, ...]
 class Load(Protocol):
     """Gives the root of the document at an absolute location; it decides what may be loaded."""
 
-    def __call__(self, location: str, /) -> etree._Element: ...
+    def __call__(self, location: str, /) -> etree._Element:
+        """The root element of that document."""
+        ...
 
 
 class Role(NamedTuple):
@@ -129,7 +132,9 @@ class Library:
         """The document at *location*, which one at *near* refers to, or why it cannot be had."""
         if location in self._documents:
             return self._documents[location]
-        if not self._allow_external and not any(_is_near(location, home or near) for home in (near, self._home)):
+        if not self._allow_external and not any(
+            _is_near(location, home or near) for home in (near, self._home)
+        ):
             return "which is not allowed (allow_external=True allows it)"
         if self._load is None:
             return "and nothing can be loaded here"
@@ -199,7 +204,7 @@ class PolicyDocument:
         if element.tag in _REFERENCE:
             return self._follow(element.get("URI", "").strip(), element, depth + 1)
         if element.tag in _POLICY:
-            return self._policy(element, depth)
+            return self.expand(element, depth)
         if element.tag in _ALL:
             return self._every(element, depth)
         if element.tag in _EXACTLY_ONE:
@@ -207,7 +212,8 @@ class PolicyDocument:
             return _bounded(found, position(element, self.name))
         return self._assertion(element, depth)
 
-    def _policy(self, policy: etree._Element, depth: int) -> Alternatives:
+    def expand(self, policy: etree._Element, depth: int) -> Alternatives:
+        """The normal form of a wsp:Policy that is that many levels deep."""
         known = self._expanded.get(policy)
         if known is not None:
             return known
@@ -245,7 +251,7 @@ class PolicyDocument:
         found = self._policies.get(uri, [])
         if not found and uri and not uri.startswith("#"):
             return self._elsewhere(uri, at, depth)
-        return self._policy(self._only(found, uri, at), depth)
+        return self.expand(self._only(found, uri, at), depth)
 
     def _elsewhere(self, uri: str, at: etree._Element, depth: int) -> Alternatives:
         leads = f"The policy reference {uri!r} leads outside the document"
@@ -258,9 +264,13 @@ class PolicyDocument:
         document = self._library.find(location, self.location)
         if isinstance(document, str):
             raise self._refused(at, f"{leads}, {document}")
-        if not fragment and is_policy(document.root):
-            return document._policy(document.root, depth)
-        return document._policy(self._only(document._policies.get(f"#{fragment}", []), uri, at), depth)
+        return document.expand(self._only(document.named(fragment), uri, at), depth)
+
+    def named(self, fragment: str) -> list[etree._Element]:
+        """The policies that the fragment of a reference from elsewhere may mean; "" is the document's own."""
+        if not fragment and is_policy(self.root):
+            return [self.root]
+        return self._policies.get(f"#{fragment}", [])
 
     def _only(self, found: list[etree._Element], uri: str, at: etree._Element) -> etree._Element:
         if len(found) == 1:
@@ -284,6 +294,11 @@ class PolicyDocument:
 def is_policy(element: etree._Element) -> bool:
     """Whether *element* is a wsp:Policy."""
     return element.tag in _POLICY
+
+
+def is_attachment(element: etree._Element) -> bool:
+    """Whether *element* is a wsp:PolicyAttachment."""
+    return element.tag in _ATTACHMENT
 
 
 def children(element: etree._Element) -> Iterator[etree._Element]:

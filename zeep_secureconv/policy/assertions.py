@@ -8,6 +8,7 @@ the prefix of its family, whatever the generation of its namespace: ``sp:X509Tok
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree
@@ -26,24 +27,31 @@ from ..names import (
     WST_2005,
     WST_200512,
 )
-from .alternatives import Alternative, Alternatives, Assertion, position
+from .alternatives import Alternative, Assertion, position
 from .model import (
     AsymmetricBinding,
     DerivedKeys,
+    Direction,
     HeaderPart,
+    HttpsToken,
     Include,
     Layout,
     Parts,
+    PasswordForm,
     Policy,
     ReferenceStyle,
     SecureConversationToken,
+    SuppliedToken,
+    SupportingToken,
     SymmetricBinding,
+    TransportBinding,
     TrustOptions,
+    UsernameToken,
     Wss,
     X509Token,
 )
 from .suites import CXF_SUITES, SUITES
-from .support import is_supported
+from .xpath import XPathError, element_path
 
 #: Namespace of an assertion, and the prefix its family has in the tables.
 _FAMILIES = {
@@ -61,6 +69,10 @@ _FAMILIES = {
     WST_200512: "wst",
     "http://schemas.xmlsoap.org/ws/2005/02/rm/policy": "wsrmp",
     "http://docs.oasis-open.org/ws-rx/wsrmp/200702": "wsrmp",
+    # WebSphere's own tokens
+    "http://www.ibm.com/xmlns/prod/websphere/200605/ws-securitypolicy-ext": "spe",
+    "http://schemas.xmlsoap.org/ws/2004/09/policy/optimizedmimeserialization": "wsoma",
+    "http://www.w3.org/2007/08/soap12-mtom-policy": "wsoma",
 }
 
 #: Tags of the addressing assertions that a WSDL may also hold outside any policy.
@@ -71,100 +83,133 @@ USING_ADDRESSING = frozenset(
 #: Configuration of the stack that published the policy: nothing of it goes over the wire.
 _VENDOR_CONFIGURATION = (
     "http://schemas.sun.com/2006/03/wss/",
+    "http://schemas.sun.com/2006/03/rm",
     "http://schemas.sun.com/ws/2006/05/sc/",
     "http://schemas.sun.com/ws/2006/05/trust/",
-    "http://java.sun.com/xml/ns/wsit/2006/09/policy/transport/",
+    "http://sun.com/2006/03/rm",
+    "http://java.sun.com/xml/ns/wsit/2006/09/policy/",
+    "http://java.sun.com/xml/ns/metro/",
     "http://ws.apache.org/rampart/policy",
+    "http://ws.apache.org/sandesha2/policy",
+    "http://wso2.org/ns/",
+    "http://www.wso2.org/products/carbon/security",
     "http://cxf.apache.org/transports/http/configuration",
+    "http://cxf.apache.org/configuration/",
     "http://schemas.microsoft.com/ws/06/2004/policy/http",
+    "http://schemas.microsoft.com/ws/2005/12/wsdl/contract",
+    "http://schemas.microsoft.com/net/2005/02/rm/policy",
 )
 
-_SUPPORTING = (
-    "",
-    "Signed",
-    "Endorsing",
-    "SignedEndorsing",
-    "Encrypted",
-    "SignedEncrypted",
-    "EndorsingEncrypted",
-    "SignedEndorsingEncrypted",
+_NO_NEGOTIATION = (
+    "TLSNEGO and SPNEGO are not supported: ask the service's people for negotiateServiceCredential=false "
+    "(WCF), so that the certificate of the service is known beforehand"
 )
-
-#: Assertions that are understood and cannot be done.
-_UNSUPPORTED = frozenset(
-    {f"sp:{kind}SupportingTokens" for kind in _SUPPORTING}
-    | {
-        "sp:TransportBinding",
-        "sp:HttpsToken",
-        "sp:IssuedToken",
-        "sp:KerberosToken",
-        "sp:KeyValueToken",
-        "sp:RelToken",
-        "sp:SamlToken",
-        "sp:SecurityContextToken",
-        "sp:SpnegoContextToken",
-        "sp:UsernameToken",
-        "sp:SignedElements",
-        "sp:EncryptedElements",
-        "sp:ContentEncryptedElements",
-        "sp:RequiredElements",
-        "sp:Attachments",
-        "sp:Issuer",
-        "sp:IssuerName",
-        "wst:Claims",
-        "sp:InclusiveC14N",
-        "sp:InclusiveC14N11",
-        "sp:SoapNormalization10",
-        "sp:MustSupportClientChallenge",
-        "sp:MustSupportServerChallenge",
-        "sp:MustSupportInteractiveChallenge",
-        "sp:ScopePolicy15",
-        "wsam:NonAnonymousResponses",
-        "wsrmp:RMAssertion",
-    }
-)
+#: What is understood and cannot be done, each with what to do about it where more is known than in general.
+_UNSUPPORTED: Mapping[str, str | None] = {
+    "mssp:SslContextToken": _NO_NEGOTIATION,
+    "mssp:SpnegoContextToken": _NO_NEGOTIATION,
+    "mssp:RsaToken": None,
+    "sp:SpnegoContextToken": _NO_NEGOTIATION,
+    "sp:KerberosToken": "ask the service's people for a policy with X509Token or UsernameToken",
+    "sp:KeyValueToken": None,
+    "sp:SecurityContextToken": "name a SecureConversationToken with a BootstrapPolicy: contexts that are agreed "
+    "otherwise cannot be used",
+    "sp:Attachments": "messages with attachments (SwA) cannot be protected; leave sp:Attachments out",
+    "sp:XPath2": "write the path as sp:XPath",
+    "sp:Issuer": None,
+    "sp:IssuerName": "leave the issuer out where it is the service itself",
+    "wst:Claims": None,
+    # Signatures here are over exclusive C14N of what was sent.
+    "sp:InclusiveC14N": None,
+    "sp:InclusiveC14N11": None,
+    "sp:SoapNormalization10": None,
+    "wsam:NonAnonymousResponses": "answers come on the connection of their request only",
+    "wsrmp:RMAssertion": "WS-ReliableMessaging is not supported yet: use an endpoint without it, or mark it "
+    'wsp:Optional="true"',
+    "wsoma:OptimizedMimeSerialization": 'MTOM is not supported: mark it wsp:Optional="true"',
+    "wsoma:MTOM": 'MTOM is not supported: mark it wsp:Optional="true"',
+}
 
 _Fields = dict[str, Any]
 _Reader = Callable[[Assertion], _Fields]
 _Table = Mapping[str, _Reader]
 
 
-def choose(alternatives: Alternatives) -> Policy:
-    """The first alternative that can be satisfied.
+def read_alternative(
+    alternative: Alternative, *, direction: Direction = Direction.REQUEST, address: str | None = None
+) -> Policy:
+    """The policy that one alternative is.
 
     Args:
-        alternatives: the alternatives of the effective policy of one message, in the order of preference.
+        alternative: its assertions.
+        direction: the messages it is read for; WebSphere's form has assertions for one direction only.
+        address: the endpoint, which may be named as the issuer of contexts.
 
     Raises:
-        PolicyError: none can be; the error is that of the first.
+        PolicyError: an assertion in it is not known or not supported, or contradicts another.
     """
-    readable: Policy | None = None
-    first: PolicyError | None = None
-    for attempt in map(_attempt, alternatives):
-        if isinstance(attempt, PolicyError):
-            first = first or attempt
-        elif is_supported(attempt):
-            return attempt
-        else:
-            readable = readable or attempt
-    if readable is not None:
-        return readable  # whoever wants to use it says what it asks for in vain
-    raise first or PolicyError(
-        "The policy admits no alternative at all",
-        hint="Give the policy's wsp:ExactlyOne an alternative, or pass policy= with a policy of your own.",
-    )
+    for assertion in alternative:
+        _refuse_other_issuers(assertion, address)
+    return _policy(_with_bootstrap(alternative), direction, bootstrap=False)
 
 
-def _attempt(alternative: Alternative) -> Policy | PolicyError:
-    try:
-        return _policy(alternative)
-    except PolicyError as error:
-        return error
+def _policy(alternative: Alternative, direction: Direction, *, bootstrap: bool) -> Policy:
+    effective = [
+        assertion
+        for assertion in alternative
+        if assertion.role is None
+        or (assertion.role.direction is direction and (bootstrap or not assertion.role.bootstrap))
+    ]
+    source = effective[0].position if effective else ""
+    return Policy(**_read(effective, _POLICY), spec=_generation(effective), source=source)
 
 
-def _policy(alternative: Alternative) -> Policy:
-    source = alternative[0].position if alternative else ""
-    return Policy(**_read(alternative, _POLICY), source=source)
+def _generation(assertions: Iterable[Assertion]) -> str:
+    """The namespace that a policy is written in: that of its binding, or of whatever else it has."""
+    ranked = sorted(assertions, key=lambda assertion: _name(assertion.element) not in _BINDINGS)
+    namespaces = (etree.QName(assertion.element).namespace for assertion in ranked)
+    return next((found for found in namespaces if found in (SP_2005, SP_200512, SP_200702)), SP_200702)
+
+
+def _with_bootstrap(alternative: Alternative) -> Alternative:
+    """The alternative with what WebSphere's ids mark as the bootstrap's moved into sp:BootstrapPolicy."""
+    moved = tuple(entry for entry in alternative if entry.role is not None and entry.role.bootstrap)
+    if not moved:
+        return alternative
+    if not any(_holds(assertion, "sp:BootstrapPolicy") for assertion in alternative):
+        raise _error(moved[0], "is for the bootstrap, and stands outside of a sp:BootstrapPolicy")
+
+    def within(assertion: Assertion) -> Assertion:
+        own = moved if _name(assertion.element) == "sp:BootstrapPolicy" else ()
+        return replace(assertion, nested=tuple(map(within, assertion.nested)) + own)
+
+    return tuple(within(assertion) for assertion in alternative if assertion not in moved)
+
+
+def _holds(assertion: Assertion, name: str) -> bool:
+    return _name(assertion.element) == name or any(_holds(child, name) for child in assertion.nested)
+
+
+def _refuse_other_issuers(assertion: Assertion, address: str | None) -> None:
+    if _name(assertion.element) == "sp:SecureConversationToken":
+        for parameter in assertion.parameters:
+            if _name(parameter) == "sp:Issuer":
+                _refuse_other_issuer(Assertion(parameter, assertion.document), address)
+    for child in assertion.nested:
+        _refuse_other_issuers(child, address)
+
+
+def _refuse_other_issuer(issuer: Assertion, address: str | None) -> None:
+    named = [found.xpath("string()").strip() for found in issuer.element.iter(*_ADDRESSES)]
+    if not named:
+        raise _error(issuer, "names no address")
+    for issuing in named:
+        if issuing not in (_ANONYMOUS if address is None else (*_ANONYMOUS, address)):
+            raise _error(
+                issuer,
+                f"names another issuer of contexts than the endpoint, {issuing}, which is not supported",
+                hint="ask for a policy under which the service itself issues the SecurityContextToken",
+            )
 
 
 def _read(assertions: Iterable[Assertion], table: _Table) -> _Fields:
@@ -177,8 +222,8 @@ def _read(assertions: Iterable[Assertion], table: _Table) -> _Fields:
             if _may_be_ignored(assertion, name):
                 continue
             raise _refusal(assertion.element, assertion.document)
-        if name not in _WITH_PARAMETERS:
-            _refuse_all(assertion.parameters, assertion.document)
+        known = _PARAMETERS.get(name, ())
+        _refuse_all((p for p in assertion.parameters if _name(p) not in known), assertion.document)
         for field, value in reader(assertion).items():
             found[field] = _joined(assertion, found[field], value) if field in found else value
     return found
@@ -187,6 +232,8 @@ def _read(assertions: Iterable[Assertion], table: _Table) -> _Fields:
 def _joined(assertion: Assertion, old: Any, new: Any) -> Any:
     if isinstance(new, (Parts, frozenset)):
         return old | new
+    if isinstance(new, tuple):
+        return tuple(dict.fromkeys(old + new))
     if old != new:
         raise _error(assertion, "contradicts another assertion of the same alternative")
     return old
@@ -207,24 +254,48 @@ def _nested(make: Callable[[_Fields], _Fields], table: _Table) -> _Reader:
     return lambda assertion: make(_read(assertion.nested, table))
 
 
-def _parts(field: str) -> _Reader:
+def _parts(field: str, empty: Parts | None) -> _Reader:
+    """Reads an assertion of parts into *field*; *empty* is what it says without any."""
+
     def read(assertion: Assertion) -> _Fields:
         _refuse_all((child.element for child in assertion.nested), assertion.document)
         if not assertion.parameters:
-            # The standard lets an empty sp:SignedParts stand for Body and every header (4.1.1).
-            raise _error(assertion, "without parts is not supported")
-        body, headers = False, []
-        for part in assertion.parameters:
-            name = _name(part)
-            if name == "sp:Body":
-                body = True
-            elif name == "sp:Header":
-                headers.append(_header(part, assertion.document))
-            else:
-                raise _refusal(part, assertion.document)
-        return {field: Parts(body=body, headers=tuple(dict.fromkeys(headers)))}
+            if empty is None:
+                raise _error(assertion, "names no parts")
+            return {field: empty}
+        headers = [part for part in assertion.parameters if _name(part) == "sp:Header"]
+        named = dict.fromkeys(_header(part, assertion.document) for part in headers)
+        return {field: Parts(body=len(headers) < len(assertion.parameters), headers=tuple(named))}
 
     return read
+
+
+def _elements(field: str, kind: str = "elements") -> _Reader:
+    """Reads an assertion of XPaths into *kind* of *field*."""
+
+    def read(assertion: Assertion) -> _Fields:
+        _refuse_all((child.element for child in assertion.nested), assertion.document)
+        version = _attribute(assertion.element, "XPathVersion")
+        if version not in (None, _XPATH_10):
+            raise _error(assertion, f"has the XPathVersion {version}, and only XPath 1.0 is supported")
+        paths = tuple(_path(part, assertion.document) for part in assertion.parameters)
+        if not paths:
+            raise _error(assertion, "names no elements")
+        selected: dict[str, Any] = {kind: tuple(dict.fromkeys(paths))}
+        return {field: Parts(**selected)}
+
+    return read
+
+
+def _path(part: etree._Element, document: str) -> Any:
+    try:
+        return element_path(str(part.xpath("string()")), part.nsmap)
+    except XPathError as error:
+        raise _error(
+            Assertion(part, document),
+            str(error),
+            hint="write a path of names, as /soap:Envelope/soap:Body/x:part, and declare its prefixes at sp:XPath",
+        ) from None
 
 
 def _header(part: etree._Element, document: str) -> HeaderPart:
@@ -234,16 +305,22 @@ def _header(part: etree._Element, document: str) -> HeaderPart:
     return HeaderPart(namespace=namespace.strip(), name=part.get("Name", "").strip() or None)
 
 
-def _include(assertion: Assertion) -> Include:
+def _attribute(element: etree._Element, local: str) -> str | None:
+    """An attribute of an assertion; stacks write it with the namespace of the assertion and without."""
     values = {
         str(value).strip()
-        for key, value in assertion.element.attrib.items()
-        if key == "IncludeToken" or _canonical(str(key)) == "sp:IncludeToken"
+        for key, value in element.attrib.items()
+        if key == local or _canonical(str(key)) in (f"sp:{local}", f"spe:{local}")
     }
-    if not values:
+    return " and ".join(sorted(values)) if values else None
+
+
+def _include(assertion: Assertion) -> Include:
+    value = _attribute(assertion.element, "IncludeToken")
+    if value is None:
         return Include.ALWAYS  # the default of the standard, 5.1.1
-    include = _INCLUDE.get(values.pop())
-    if include is None or values:
+    include = _INCLUDE.get(value)
+    if include is None:
         raise _error(assertion, "has an IncludeToken that is not known")
     return include
 
@@ -258,16 +335,113 @@ def _secure_conversation_token(assertion: Assertion) -> _Fields:
 
 
 def _bootstrap(assertion: Assertion) -> _Fields:
-    policy = _policy(assertion.nested)
-    if policy.binding is None:
+    request, response = (
+        _policy(assertion.nested, direction, bootstrap=True)
+        for direction in (Direction.REQUEST, Direction.RESPONSE)
+    )
+    if request.binding is None:
         raise _error(assertion, "secures nothing")
-    return {"bootstrap": policy}
+    found: _Fields = {"bootstrap": request}
+    return found if request == response else found | {"bootstrap_response": response}
+
+
+def _username_token(assertion: Assertion) -> _Fields:
+    return {"token": UsernameToken(include=_include(assertion), **_read(assertion.nested, _USERNAME_TOKEN))}
+
+
+def _supplied(*accepts: str, options: _Table | None = None) -> _Reader:
+    """Reads a token that the user supplies: by default one of *accepts*, unless *options* in it say more."""
+
+    def read(assertion: Assertion) -> _Fields:
+        found = _read(assertion.nested, options or {})
+        token = SuppliedToken(
+            include=_include(assertion),
+            assertion=str(assertion.element.tag),
+            accepts=found.get("accepts", frozenset(accepts)),
+        )
+        return {"token": token}
+
+    return read
+
+
+def _issued_token(assertion: Assertion) -> _Fields:
+    found = _supplied(options=_ISSUED_TOKEN)(assertion)
+    types = {
+        found.text.strip()
+        for template in assertion.parameters
+        if _name(template) == "sp:RequestSecurityTokenTemplate"
+        for found in template.iter(*_TOKEN_TYPES)
+        if found.text
+    }
+    accepts = frozenset(tag for uri in types for tag in _SAML_TYPES.get(uri, ()))
+    return {"token": replace(found["token"], accepts=accepts)}
+
+
+def _ltpa_token(*accepts: str) -> _Reader:
+    def read(assertion: Assertion) -> _Fields:
+        # Its options are WebSphere's own and not published. They could but say which version of token the user
+        # supplies, which the service will tell.
+        return _supplied(*accepts)(replace(assertion, nested=()))
+
+    return read
+
+
+def _custom_token(assertion: Assertion) -> _Fields:
+    """WebSphere's name of a custom token: the ValueType as a QName, or for SAML a token type."""
+    uri, local = _attribute(assertion.element, "uri"), _attribute(assertion.element, "localname")
+    if not local:
+        raise _error(assertion, "has no localname")
+    name = f"{{{uri}}}{local}" if uri else local
+    return {"accepts": frozenset((name, *_SAML_TYPES.get(name, ())))}
+
+
+def _https_token(assertion: Assertion) -> _Fields:
+    found = _read(assertion.nested, _HTTPS_TOKEN)
+    if _attribute(assertion.element, "RequireClientCertificate") in ("true", "1"):  # 2005/07
+        found["require_client_certificate"] = True
+    return {"token": HttpsToken(**found)}
+
+
+def _listed(table: _Table) -> _Table:
+    """The readers of *table*, each for one of several tokens."""
+
+    def listed(reader: _Reader) -> _Reader:
+        return lambda assertion: {"tokens": (reader(assertion)["token"],)}
+
+    return {name: listed(reader) for name, reader in table.items()}
+
+
+def _supporting(kind: str) -> _Reader:
+    """Reads a sp:…SupportingTokens (8), whose name says what its tokens are for."""
+
+    def read(assertion: Assertion) -> _Fields:
+        found = _read(assertion.nested, _SUPPORTING_TOKENS)
+        tokens = found.pop("tokens", ())
+        if not tokens:
+            raise _error(assertion, "names no token")
+        entries = tuple(
+            SupportingToken(
+                token=token,
+                signed="Signed" in kind,
+                encrypted="Encrypted" in kind,
+                endorsing="Endorsing" in kind,
+                source=assertion.position,
+                **found,
+            )
+            for token in tokens
+        )
+        return {"supporting": entries}
+
+    return read
 
 
 def _token(*fields: str, among: _Table) -> _Reader:
     """Reads an assertion that holds one token, which is then the value of all *fields*."""
 
     def read(assertion: Assertion) -> _Fields:
+        for child in assertion.nested:
+            if _name(child.element) in _SUPPLIED_TOKENS:
+                raise _error(child, "gives no key here, so it cannot protect messages")
         found = _read(assertion.nested, among)
         if "token" not in found:
             raise _error(assertion, "names no token")
@@ -277,7 +451,9 @@ def _token(*fields: str, among: _Table) -> _Reader:
 
 
 def _binding(
-    kind: type[SymmetricBinding | AsymmetricBinding], table: _Table, tokens: tuple[str, ...]
+    kind: type[SymmetricBinding | AsymmetricBinding | TransportBinding],
+    table: _Table,
+    tokens: tuple[str, ...],
 ) -> _Reader:
     def read(assertion: Assertion) -> _Fields:
         found = _read(assertion.nested, table)
@@ -316,7 +492,7 @@ def _canonical(tag: str) -> str:
 def _may_be_ignored(assertion: Assertion, name: str) -> bool:
     """Configuration of a vendor, and what is marked wsp:Ignorable; never a demand of WS-SecurityPolicy."""
     vendor = str(assertion.element.tag)[1:].startswith(_VENDOR_CONFIGURATION)
-    return vendor or (assertion.ignorable and not name.startswith(("sp:", "mssp:", "cxf:")))
+    return vendor or (assertion.ignorable and not name.startswith(("sp:", "mssp:", "cxf:", "spe:")))
 
 
 def _refuse_all(elements: Iterable[etree._Element], document: str) -> None:
@@ -325,23 +501,44 @@ def _refuse_all(elements: Iterable[etree._Element], document: str) -> None:
 
 
 def _refusal(element: etree._Element, document: str) -> PolicyError:
-    supported = "is not supported yet" if _name(element) in _UNSUPPORTED else "is not known here"
-    return _error(Assertion(element, document), supported)
+    name = _name(element)
+    what = "is not supported" if name in _UNSUPPORTED else "is not known here"
+    return _error(Assertion(element, document), what, hint=_UNSUPPORTED.get(name))
 
 
-def _error(assertion: Assertion, what: str) -> PolicyError:
+def _error(assertion: Assertion, what: str, *, hint: str | None = None) -> PolicyError:
     name = _name(assertion.element)
     where = position(assertion.element, assertion.document)
     return PolicyError(
         f"The policy's assertion {name} {what} ({where})",
         assertion=str(assertion.element.tag),
         position=where,
-        hint='Mark it wsp:Optional="true" or offer an alternative without it, '
+        hint=hint
+        or 'Mark it wsp:Optional="true" or offer an alternative without it, '
         "or pass policy= with a policy of your own.",
     )
 
 
-_WITH_PARAMETERS = frozenset({"sp:SignedParts", "sp:EncryptedParts", "sp:RequiredParts"})
+_PARTS = ("sp:Body", "sp:Header")
+_PATHS = ("sp:XPath",)
+#: The child elements of assertions that are no policies.
+_PARAMETERS: Mapping[str, tuple[str, ...]] = {
+    "sp:SignedParts": _PARTS,
+    "sp:EncryptedParts": _PARTS,
+    "sp:RequiredParts": _PARTS,
+    "sp:SignedElements": _PATHS,
+    "sp:EncryptedElements": _PATHS,
+    "sp:ContentEncryptedElements": _PATHS,
+    "sp:RequiredElements": _PATHS,
+    "sp:SecureConversationToken": ("sp:Issuer",),  # judged beforehand, by _refuse_other_issuers
+    # Where the token comes from and what is in it is between the user and his token service.
+    "sp:IssuedToken": ("sp:Issuer", "sp:IssuerName", "sp:RequestSecurityTokenTemplate", "wst:Claims"),
+    "sp:SamlToken": ("sp:Issuer", "sp:IssuerName", "wst:Claims"),
+    "sp:RelToken": ("sp:Issuer", "sp:IssuerName", "wst:Claims"),
+}
+_XPATH_10 = "http://www.w3.org/TR/1999/REC-xpath-19991116"
+_ADDRESSES = tuple(f"{{{wsa}}}Address" for wsa in (WSA_2004, WSA_2005))
+_ANONYMOUS = (f"{WSA_2004}/role/anonymous", f"{WSA_2005}/anonymous")
 
 _INCLUDE = {
     f"{namespace}/IncludeToken/{include.value}": include
@@ -351,6 +548,9 @@ _INCLUDE = {
 }
 
 _NOTHING = _set()
+#: What assertions without parts mean (4.1.1, 4.2.1).
+_EVERYTHING = Parts(body=True, headers=(HeaderPart(namespace=None),))
+_BODY = Parts(body=True)
 
 _SUITE: _Table = {
     **{
@@ -372,8 +572,7 @@ _LAYOUT: _Table = {
 _DERIVED_KEYS: _Table = {
     f"sp:Require{style}DerivedKeys": _set(derived_keys=derived_keys)
     for style, derived_keys in (
-        # Either style is allowed; every stack answers with DerivedKeyToken elements.
-        ("", DerivedKeys.EXPLICIT),
+        ("", DerivedKeys.EITHER),
         ("Explicit", DerivedKeys.EXPLICIT),
         ("Implied", DerivedKeys.IMPLIED),
         ("Implicit", DerivedKeys.IMPLIED),  # its name in 200512
@@ -416,8 +615,71 @@ _SECURE_CONVERSATION_TOKEN: _Table = {
     "sp:BootstrapPolicy": _bootstrap,
 }
 
+_USERNAME_TOKEN: _Table = {
+    **_DERIVED_KEYS,
+    **{f"sp:{name}": _set(token_type=name) for name in ("WssUsernameToken10", "WssUsernameToken11")},
+    "sp:NoPassword": _set(password=PasswordForm.NONE),
+    "sp:HashPassword": _set(password=PasswordForm.DIGEST),
+    "sp:Nonce": _set(nonce=True),
+    "sp:Created": _set(created=True),
+}
+_HTTPS_TOKEN: _Table = {
+    "sp:RequireClientCertificate": _set(require_client_certificate=True),
+    "sp:HttpBasicAuthentication": _set(http_basic_authentication=True),
+    "sp:HttpDigestAuthentication": _set(http_digest_authentication=True),
+}
+
+_SAML_1 = "{urn:oasis:names:tc:SAML:1.0:assertion}Assertion"
+_SAML_2 = "{urn:oasis:names:tc:SAML:2.0:assertion}Assertion"
+_SAML_PROFILE = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1"
+#: The elements of a token type, as WS-Trust templates and WebSphere's custom tokens name it.
+_SAML_TYPES = {
+    "urn:oasis:names:tc:SAML:1.0:assertion": (_SAML_1,),
+    "urn:oasis:names:tc:SAML:2.0:assertion": (_SAML_2,),
+    f"{_SAML_PROFILE}#SAMLV1.1": (_SAML_1,),
+    f"{_SAML_PROFILE}#SAMLV2.0": (_SAML_2,),
+}
+_TOKEN_TYPES = tuple(f"{{{wst}}}TokenType" for wst in (WST_2005, WST_200512))
+#: How a carried token is referred to; no signature here refers to one.
+_CARRIED: _Table = {
+    f"sp:Require{style}Reference": _NOTHING for style in ("KeyIdentifier", "External", "Internal")
+}
+_ISSUED_TOKEN = _CARRIED
+_SAML_TOKEN: _Table = {
+    **_CARRIED,
+    **{
+        f"sp:WssSaml{version}Token{profile}": _set(accepts=frozenset({tag}))
+        for version, profile, tag in (
+            ("V10", "10", _SAML_1),
+            ("V11", "10", _SAML_1),
+            ("V10", "11", _SAML_1),
+            ("V11", "11", _SAML_1),
+            ("V20", "11", _SAML_2),
+        )
+    },
+}
+_REL_TOKEN: _Table = {
+    **_CARRIED,
+    **{f"sp:WssRelV{version}": _NOTHING for version in ("10Token10", "20Token10", "10Token11", "20Token11")},
+}
+_IBM_TOKENS = "http://www.ibm.com/websphere/appserver/tokentype"
+_LTPA = f"{{{_IBM_TOKENS}/5.0.2}}LTPA", f"{{{_IBM_TOKENS}}}LTPAv2"
+
 _X509_ONLY: _Table = {"sp:X509Token": _x509_token}
-_ANY_TOKEN: _Table = {**_X509_ONLY, "sp:SecureConversationToken": _secure_conversation_token}
+_ANY_TOKEN: _Table = {
+    **_X509_ONLY,
+    "sp:SecureConversationToken": _secure_conversation_token,
+    "sp:UsernameToken": _username_token,
+}
+_HTTPS_ONLY: _Table = {"sp:HttpsToken": _https_token}
+_SUPPLIED_TOKENS: _Table = {
+    "sp:SamlToken": _supplied(_SAML_1, _SAML_2, options=_SAML_TOKEN),
+    "sp:RelToken": _supplied("{urn:mpeg:mpeg21:2003:01-REL-R-NS}license", options=_REL_TOKEN),
+    "sp:IssuedToken": _issued_token,
+    "spe:LTPAToken": _ltpa_token(*_LTPA),
+    "spe:LTPAPropagationToken": _ltpa_token(f"{{{_IBM_TOKENS}}}LTPA_PROPAGATION"),
+    "spe:CustomToken": _supplied(options={"spe:WssCustomToken": _custom_token}),
+}
 
 _ANY_BINDING: _Table = {
     "sp:AlgorithmSuite": _inner("algorithm_suite", _SUITE),
@@ -447,6 +709,21 @@ _ASYMMETRIC_BINDING: _Table = {
     "sp:RecipientEncryptionToken": _token("recipient_encryption_token", among=_X509_ONLY),
 }
 
+_TRANSPORT_BINDING: _Table = {
+    **{name: _ANY_BINDING[name] for name in ("sp:AlgorithmSuite", "sp:Layout", "sp:IncludeTimestamp")},
+    "sp:TransportToken": _token("transport_token", among=_HTTPS_ONLY),
+}
+
+_SUPPORTING_TOKENS: _Table = {
+    **_listed({**_ANY_TOKEN, **_SUPPLIED_TOKENS}),
+    "sp:AlgorithmSuite": _ANY_BINDING["sp:AlgorithmSuite"],
+    "sp:SignedParts": _parts("signed_parts", _EVERYTHING),
+    "sp:EncryptedParts": _parts("encrypted_parts", _BODY),
+    "sp:SignedElements": _elements("signed_parts"),
+    "sp:EncryptedElements": _elements("encrypted_parts"),
+    "sp:ContentEncryptedElements": _elements("encrypted_parts", "contents"),
+}
+
 _WSS10: _Table = {
     f"sp:MustSupportRef{style.value}": _set(references=frozenset({style}))
     for style in (
@@ -465,8 +742,12 @@ _WSS11: _Table = {
     "sp:RequireSignatureConfirmation": _set(require_signature_confirmation=True),
 }
 _TRUST10: _Table = {
-    # Every stack's policies say so; it asks nothing of a message without a wst:IssuedTokens header.
-    "sp:MustSupportIssuedTokens": _NOTHING,
+    # What a side must support, should the other use it. None of it is asked of a message in the exchanges for a
+    # SecurityContextToken: neither side sends a wst:IssuedTokens header, a challenge, or one for a person.
+    **{
+        f"sp:MustSupport{what}": _NOTHING
+        for what in ("IssuedTokens", "ClientChallenge", "ServerChallenge", "InteractiveChallenge")
+    },
     "sp:RequireClientEntropy": _set(require_client_entropy=True),
     "sp:RequireServerEntropy": _set(require_server_entropy=True),
 }
@@ -474,17 +755,37 @@ _TRUST13: _Table = {
     **_TRUST10,
     "sp:RequireRequestSecurityTokenCollection": _set(require_rstr_collection=True),
     "sp:RequireAppliesTo": _set(require_applies_to=True),
+    "sp:ScopePolicy15": _set(scope_policy_15=True),
 }
 _ADDRESSING: _Table = {"wsam:AnonymousResponses": _NOTHING}
 
-_POLICY: _Table = {
+_BINDINGS: _Table = {
     "sp:SymmetricBinding": _binding(SymmetricBinding, _SYMMETRIC_BINDING, _SYMMETRIC_TOKENS),
     "sp:AsymmetricBinding": _binding(
         AsymmetricBinding, _ASYMMETRIC_BINDING, _INITIATOR_TOKENS + _RECIPIENT_TOKENS
     ),
-    "sp:SignedParts": _parts("signed"),
-    "sp:EncryptedParts": _parts("encrypted"),
-    "sp:RequiredParts": _parts("required"),
+    "sp:TransportBinding": _binding(TransportBinding, _TRANSPORT_BINDING, ("transport_token",)),
+}
+_SUPPORTING_KINDS = (
+    "",
+    "Signed",
+    "Endorsing",
+    "SignedEndorsing",
+    "Encrypted",
+    "SignedEncrypted",
+    "EndorsingEncrypted",
+    "SignedEndorsingEncrypted",
+)
+_POLICY: _Table = {
+    **_BINDINGS,
+    **{f"sp:{kind}SupportingTokens": _supporting(kind) for kind in _SUPPORTING_KINDS},
+    "sp:SignedParts": _parts("signed", _EVERYTHING),
+    "sp:EncryptedParts": _parts("encrypted", _BODY),
+    "sp:RequiredParts": _parts("required", None),
+    "sp:SignedElements": _elements("signed"),
+    "sp:EncryptedElements": _elements("encrypted"),
+    "sp:ContentEncryptedElements": _elements("encrypted", "contents"),
+    "sp:RequiredElements": _elements("required"),
     "sp:Wss10": _nested(lambda found: {"wss": Wss(version="1.0", **found)}, _WSS10),
     "sp:Wss11": _nested(lambda found: {"wss": Wss(version="1.1", **found)}, _WSS11),
     "sp:Trust10": _nested(lambda found: {"trust": TrustOptions(wst=WST_2005, **found)}, _TRUST10),

@@ -43,8 +43,9 @@ class Direction(enum.Enum):
 class DerivedKeys(enum.Enum):
     """How keys are made from a token (5.3: Require[Explicit|Implied]DerivedKeys).
 
-    EITHER is sp:RequireDerivedKeys: explicit ones are sent, and both are taken. ANY is in no policy that was read: it accepts the raw key and derived ones, for answers that stacks sign with
-    either (CXF and Metro answer a Cancel with the raw key where the policy asks for derived ones).
+    EITHER is sp:RequireDerivedKeys: explicit ones are sent, and both are taken. ANY is in no policy that was read:
+    it accepts the raw key and derived ones, for answers that stacks sign with either (CXF and Metro answer a Cancel
+    with the raw key where the policy asks for derived ones).
     """
 
     NONE = "none"
@@ -458,6 +459,7 @@ class EndpointPolicy:
         address: the soap:address of the port, or None.
         response_actions: wsa:Action of the output and fault messages by "operation:output" or
             "operation:fault:NAME".
+        identity: the service's certificate (DER) as the WSDL names it; nothing says yet that it is to be believed.
     """
 
     endpoint: Policy
@@ -466,6 +468,7 @@ class EndpointPolicy:
     soap: str | None = None
     address: str | None = None
     response_actions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    identity: bytes | None = field(default=None, repr=False)
 
     def everywhere(self) -> OperationPolicy:
         """The endpoint's policy as that of an operation, for a source that knows no operations."""

@@ -7,18 +7,30 @@ This room knows where policies may be attached and what belongs to a message; wh
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+import base64
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from lxml import etree
 
-from ..errors import ConfigurationError
-from ..names import SOAP11, SOAP12, WSA_2004, WSAM, WSDL, WSDL_SOAP11, WSDL_SOAP12
-from .alternatives import Alternatives, PolicyDocument, children, is_policy, merge
-from .assertions import USING_ADDRESSING, choose
-from .model import EndpointPolicy, OperationPolicy, Policy
+from ..errors import ConfigurationError, PolicyError
+from ..names import DS, SOAP11, SOAP12, WSA_2004, WSA_2005, WSAM, WSDL, WSDL_SOAP11, WSDL_SOAP12
+from .alternatives import (
+    Alternatives,
+    Library,
+    Load,
+    PolicyDocument,
+    children,
+    is_attachment,
+    is_policy,
+    merge,
+    position,
+)
+from .assertions import USING_ADDRESSING
+from .choice import Chooser, Satisfiable
+from .model import Direction, EndpointPolicy, OperationPolicy, Policy
 
 _ENVELOPE_OF = {WSDL_SOAP11: SOAP11, WSDL_SOAP12: SOAP12}
 _ACTIONS = tuple(
@@ -33,81 +45,173 @@ _ACTIONS = tuple(
 )
 _MAX_DOCUMENTS = 64
 
+_ENDPOINT_REFERENCES = tuple(f"{{{wsa}}}EndpointReference" for wsa in (WSA_2005, WSA_2004))
+#: Where it has the certificate (Application Note: Web Services Addressing Endpoint References and Identity).
+_IDENTITY = (
+    "{http://schemas.xmlsoap.org/ws/2006/02/addressingidentity}Identity/"
+    f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate"
+)
+
 _Scope = tuple[Alternatives, ...]
-
-
-class _Load(Protocol):
-    """Gives the root of the document at an absolute location."""
-
-    def __call__(self, location: str, /) -> etree._Element: ...
 
 
 def read_document(
     root: etree._Element,
     *,
     location: str | None = None,
-    load: _Load | None = None,
+    load: Load | None = None,
     binding: str | None = None,
     port: str | None = None,
+    satisfiable: Satisfiable | None = None,
+    allow_external: bool = False,
 ) -> EndpointPolicy:
     """Reads a WSDL or a bare wsp:Policy, whichever *root* is.
 
     Arguments and errors are those of :func:`read_wsdl` and :func:`read_policy`.
     """
     if is_policy(root):
-        return read_policy(root, location=location)
-    return read_wsdl(root, location=location, load=load, binding=binding, port=port)
+        return read_policy(
+            root, location=location, load=load, satisfiable=satisfiable, allow_external=allow_external
+        )
+    return read_wsdl(
+        root,
+        location=location,
+        load=load,
+        binding=binding,
+        port=port,
+        satisfiable=satisfiable,
+        allow_external=allow_external,
+    )
 
 
-def read_policy(root: etree._Element, *, location: str | None = None) -> EndpointPolicy:
+def read_policy(
+    root: etree._Element,
+    *,
+    location: str | None = None,
+    load: Load | None = None,
+    satisfiable: Satisfiable | None = None,
+    allow_external: bool = False,
+) -> EndpointPolicy:
     """Reads a wsp:Policy that stands alone: it holds for every message of an endpoint.
 
     Args:
-        root: the wsp:Policy, of either namespace of WS-Policy.
-        location: where it came from, for messages to people.
+        root: the wsp:Policy, of either namespace of WS-Policy, or a policy.xml of WebSphere.
+        location: where it came from: references are relative to it, and messages to people name it.
+        load: gives the root of a document that a reference leads to; None: references stay in the document.
+        satisfiable: says why an alternative cannot be satisfied, or None; default: any can.
+        allow_external: whether references may leave the origin or the folder of *location*.
 
     Raises:
         ConfigurationError: *root* is no policy.
-        PolicyError: no alternative of it can be satisfied; the error is that of the first.
+        PolicyError: no alternative of it can be satisfied; the error has the reasons.
     """
-    if not is_policy(root):
-        raise ConfigurationError(
-            f"The document is a {root.tag!s}, not a policy",
-            hint="Give a document whose root element is wsp:Policy.",
-        )
-    return EndpointPolicy(endpoint=choose(PolicyDocument(root, location).alternatives(root)))
+    alternatives = _alternatives(root, location, load, allow_external)
+    chooser = Chooser(satisfiable=satisfiable)
+    request = chooser.choose(alternatives, Direction.REQUEST)
+    return EndpointPolicy(endpoint=request, response=chooser.answer(alternatives, request))
 
 
 def read_wsdl(
     root: etree._Element,
     *,
     location: str | None = None,
-    load: _Load | None = None,
+    load: Load | None = None,
     binding: str | None = None,
     port: str | None = None,
+    satisfiable: Satisfiable | None = None,
+    allow_external: bool = False,
 ) -> EndpointPolicy:
     """Reads the effective policies of one endpoint of a WSDL (WS-PolicyAttachment 1.5, 4).
 
     Args:
         root: the wsdl:definitions, parsed without DTD and without entities.
-        location: where it came from: imports are relative to it, and messages to people name it.
+        location: where it came from: imports and references are relative to it, and messages to people name it.
         load: gives the root of an imported document by its absolute location; it decides what may be loaded.
             None: a WSDL that needs its imports is refused.
         binding: the wsdl:binding as a QName in Clark notation; default: that of the port.
         port: the name of the wsdl:port; default: the only one with a SOAP address.
+        satisfiable: says why an alternative cannot be satisfied, or None; default: any can.
+        allow_external: whether references to policies may leave the origin or the folder of *location*.
 
     Raises:
         ConfigurationError: there is no such endpoint or more than one, or the WSDL is broken or incomplete.
-        PolicyError: for one of the messages no alternative can be satisfied; the error is that of the first.
+        PolicyError: for one of the messages no alternative can be satisfied; the error has the reasons.
     """
+    documents = _documents(root, location, load, Library(load, allow_external=allow_external))
+    return _Endpoint.of(documents, _choose_port(documents, binding, port), satisfiable).read()
+
+
+def read_alternatives(
+    root: etree._Element,
+    *,
+    location: str | None = None,
+    load: Load | None = None,
+    binding: str | None = None,
+    port: str | None = None,
+    satisfiable: Satisfiable | None = None,
+    allow_external: bool = False,
+) -> tuple[EndpointPolicy, ...]:
+    """Every alternative of an endpoint, each complete: a service that publishes them accepts any.
+
+    The policies of the operations are the alternatives that agree with that of the endpoint in binding, suite and
+    conversation. What an operation cannot agree with is left out.
+
+    Args:
+        root: the wsdl:definitions or wsp:Policy.
+        location: where it came from.
+        load: gives the root of another document.
+        binding: the wsdl:binding as a QName in Clark notation.
+        port: the name of the wsdl:port.
+        satisfiable: says why an alternative cannot be satisfied, or None; default: any can.
+        allow_external: whether references to policies may leave the origin or the folder of *location*.
+
+    Raises:
+        ConfigurationError: as of :func:`read_document`.
+        PolicyError: no alternative can be satisfied.
+    """
+    if not is_policy(root):
+        library = Library(load, allow_external=allow_external)
+        documents = _documents(root, location, load, library)
+        return _Endpoint.of(documents, _choose_port(documents, binding, port), satisfiable).read_every()
+    alternatives = _alternatives(root, location, load, allow_external)
+    chooser = Chooser(satisfiable=satisfiable)
+    return tuple(
+        EndpointPolicy(endpoint=request, response=chooser.answer(alternatives, request))
+        for request in chooser.every(alternatives, Direction.REQUEST)
+    )
+
+
+def _alternatives(
+    root: etree._Element, location: str | None, load: Load | None, allow_external: bool
+) -> Alternatives:
+    """Those of a wsp:Policy that stands alone."""
+    if not is_policy(root):
+        raise ConfigurationError(
+            f"The document is a {root.tag!s}, not a policy",
+            hint="Give a document whose root element is wsp:Policy.",
+        )
+    library = Library(load, allow_external=allow_external)
+    return PolicyDocument(root, location, library).alternatives(root)
+
+
+def _documents(root: etree._Element, location: str | None, load: Load | None, library: Library) -> _Documents:
     if root.tag != _wsdl("definitions"):
         raise ConfigurationError(
             f"The document is a {root.tag!s}, not a WSDL 1.1",
             hint="Give a document whose root element is wsdl:definitions or wsp:Policy.",
         )
-    documents = _Documents(root, location, load)
-    chosen = _choose_port(documents, binding, port)
-    return _Endpoint.of(documents, chosen).read()
+    return _Documents(root, location, load, library)
+
+
+def _agreeing(chosen: Policy) -> Satisfiable:
+    """Refuses a policy that is not of the same conversation as *chosen*, or that differs in its protection."""
+
+    def disagrees(policy: Policy) -> str | None:
+        if policy.binding == chosen.binding and policy.conversation_token == chosen.conversation_token:
+            return None
+        return "it does not go with the alternative that was chosen for the endpoint"
+
+    return disagrees
 
 
 class _Node(NamedTuple):
@@ -138,13 +242,16 @@ class _Node(NamedTuple):
 class _Documents:
     """The documents of a WSDL; imports are loaded only when something is not found without them."""
 
-    def __init__(self, root: etree._Element, location: str | None, load: _Load | None) -> None:
+    def __init__(
+        self, root: etree._Element, location: str | None, load: Load | None, library: Library
+    ) -> None:
         self._load = load
+        self._library = library
         self._loaded: list[PolicyDocument] = []
         self._named: dict[tuple[str, str], _Node] = {}
         self._seen: set[str] = set()
         self._waiting: list[tuple[str, PolicyDocument]] = []
-        self._add(PolicyDocument(root, location))
+        self._add(PolicyDocument(root, location, library))
 
     def __iter__(self) -> Iterator[PolicyDocument]:
         index = 0
@@ -165,6 +272,14 @@ class _Documents:
         if document.location is not None:
             self._seen.add(document.location)
         for child in children(document.root):
+            if is_attachment(child):
+                where = position(child, document.name)
+                raise PolicyError(
+                    f"The WSDL has a wsp:PolicyAttachment, which is not supported ({where})",
+                    assertion=str(child.tag),
+                    position=where,
+                    hint="attach the policy by wsp:PolicyReference where it holds, or pass policy=",
+                )
             name = _in_namespace(document.root.get("targetNamespace"), child.get("name", ""))
             self._named.setdefault((str(child.tag), name), _Node(child, document))
             if child.tag == _wsdl("import") and child.get("location"):
@@ -183,7 +298,7 @@ class _Documents:
             root = self._fetch(location, importer)
             # Some import a schema where xs:import belongs; it holds nothing for us.
             if root.tag == _wsdl("definitions"):
-                self._add(PolicyDocument(root, location))
+                self._add(PolicyDocument(root, location, self._library))
                 return True
         return False
 
@@ -211,6 +326,18 @@ class _Port(NamedTuple):
 
     def scope(self) -> _Scope:
         return tuple(policy for node in self.nodes for policy in node.scope())
+
+    def identity(self) -> bytes | None:
+        """The service's certificate (DER), in the endpoint reference that Metro and WCF put into the port."""
+        if not self.nodes or self.address is None:
+            return None
+        for reference in self.nodes[-1].element.iterchildren(*_ENDPOINT_REFERENCES):
+            for certificate in reference.iterfind(_IDENTITY):
+                try:
+                    return base64.b64decode("".join((certificate.text or "").split()), validate=True)
+                except ValueError:
+                    return None
+        return None
 
 
 def _ports(documents: _Documents, binding: str | None, name: str | None) -> list[_Port]:
@@ -280,7 +407,10 @@ class _Message(NamedTuple):
 
 @dataclass(frozen=True)
 class _Endpoint:
-    """What the messages of one endpoint have in common."""
+    """What the messages of one endpoint have in common.
+
+    The policy of an operation that cannot be satisfied is no error before somebody calls it, that of the endpoint is.
+    """
 
     documents: _Documents
     port: _Port
@@ -289,20 +419,44 @@ class _Endpoint:
     soap: str
     style: str
     scope: _Scope
-    policies: dict[_Scope, Policy] = field(default_factory=dict)
+    chooser: Chooser
+    choose: Callable[[Alternatives, Direction], Policy]
+    policies: dict[tuple[_Scope, Direction], Policy] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, documents: _Documents, port: _Port) -> _Endpoint:
+    def of(cls, documents: _Documents, port: _Port, satisfiable: Satisfiable | None) -> _Endpoint:
         binding = documents.find("binding", port.binding)
         port_type = documents.find("portType", binding.qname("type"))
+        chooser = Chooser(satisfiable=satisfiable, address=port.address)
         for namespace in _ENVELOPE_OF:
             for soap in binding.element.iterchildren(f"{{{namespace}}}binding"):
                 scope = port.scope() + binding.scope() + port_type.scope()
                 style = soap.get("style", "document")
-                return cls(documents, port, binding, port_type, namespace, style, scope)
+                return cls(
+                    documents, port, binding, port_type, namespace, style, scope, chooser, chooser.prefer
+                )
         raise ConfigurationError(
             f"The binding {port.binding} is not one of SOAP", hint="Name a binding that has a soap:binding."
         )
+
+    def read_every(self) -> tuple[EndpointPolicy, ...]:
+        """Every alternative of the endpoint with those of its operations that agree with it."""
+        found: list[EndpointPolicy] = []
+        first: PolicyError | None = None
+        for policy in self.chooser.every(merge(self.scope), Direction.REQUEST):
+            # A binding may stand at the operations only; then they have nothing to agree with.
+            own = self.chooser
+            agreeing = own if policy.binding is None else own.within(_agreeing(policy))
+            known = {(self.scope, Direction.REQUEST): policy}
+            try:
+                read = replace(self, choose=agreeing.choose, policies=known).read()
+            except PolicyError as error:
+                first = first or error
+            else:
+                found += [] if read in found else [read]
+        if not found and first is not None:
+            raise first
+        return tuple(found)
 
     def read(self) -> EndpointPolicy:
         operations: dict[str, OperationPolicy] = {}
@@ -319,11 +473,12 @@ class _Endpoint:
             operations[bound.name()] = self._operation(bound, abstract, request, response, faults)
             actions |= self._response_actions(bound.name(), response, faults)
         return EndpointPolicy(
-            endpoint=self._policy(self.scope),
+            endpoint=self._policy(self.scope, Direction.REQUEST),
             operations=operations,
             soap=_ENVELOPE_OF[self.soap],
             address=self.port.address,
             response_actions=actions,
+            identity=self.port.identity(),
         )
 
     def _operation(
@@ -340,16 +495,18 @@ class _Endpoint:
             actions=self._request_actions(bound, request, response),
             input_element=self._input_element(bound, request),
             has_output=response is not None,
-            request=self._policy(scope + request.scope()),
-            response=self._policy(scope + response.scope() if response else scope),
-            fault=self._policy(scope),
+            request=self._policy(scope + request.scope(), Direction.REQUEST),
+            response=self._policy(scope + response.scope() if response else scope, Direction.RESPONSE),
+            fault=self._policy(scope, Direction.RESPONSE),
             faults=self._fault_policies(scope, faults),
         )
 
-    def _policy(self, scope: _Scope) -> Policy:
-        if scope not in self.policies:
-            self.policies[scope] = choose(merge(scope))
-        return self.policies[scope]
+    def _policy(self, scope: _Scope, direction: Direction) -> Policy:
+        key = scope, direction
+        if key not in self.policies:
+            choose = self.chooser.choose if key == (self.scope, Direction.REQUEST) else self.choose
+            self.policies[key] = choose(merge(scope), direction)
+        return self.policies[key]
 
     def _abstract(self, bound: _Node) -> _Node:
         named = [node for node in self.port_type.children("operation") if node.name() == bound.name()]
@@ -429,9 +586,10 @@ class _Endpoint:
         policies: dict[str, Policy] = {}
         for name, fault in faults.items():
             element = fault.first_element()
-            policy = self._policy(scope + fault.scope())
+            policy = self._policy(scope + fault.scope(), Direction.RESPONSE)
             # A fault that cannot be told by its detail is judged as any other, so it must be like any other.
-            known = self._policy(scope) if element is None else policies.setdefault(element, policy)
+            usual = self._policy(scope, Direction.RESPONSE)
+            known = usual if element is None else policies.setdefault(element, policy)
             if known != policy:
                 raise _broken(f"the fault {name!r} has a policy, and no element of its own to be known by")
         return policies

@@ -6,16 +6,23 @@ from collections.abc import Iterator
 
 from ..errors import PolicyError
 from .model import (
+    AsymmetricBinding,
     Binding,
     DerivedKeys,
     Direction,
     Policy,
-    ReferenceStyle,
     SecureConversationToken,
+    SuppliedToken,
+    SupportingToken,
     SymmetricBinding,
     Token,
+    TransportBinding,
+    UsernameToken,
     X509Token,
 )
+
+#: The forms of certificates that can be sent and read.
+_CERTIFICATES = ("WssX509V3Token", "WssX509PkiPathV1Token")
 
 
 def supported(policy: Policy) -> Binding:
@@ -30,42 +37,86 @@ def supported(policy: Policy) -> Binding:
             "The policy has no security binding, so nothing would be protected",
             hint="check that this is the WSDL with the policy, or give policy= yourself",
         )
-    for kind in _unsupported(binding):
+    for kind in _demands(policy):
         raise PolicyError(
             f"The policy asks for {kind}, which is not supported",
+            position=policy.source or None,
             hint="ask the service for a policy without it, or give policy= with what it accepts",
         )
     return binding
 
 
+def unsupported(policy: Policy) -> Iterator[str]:
+    """What a policy, or the bootstrap in it, asks for and cannot be done; nothing where there is no binding."""
+    if policy.binding is None:
+        return
+    yield from _demands(policy)
+    token = policy.conversation_token
+    for bootstrap in (token.bootstrap, token.bootstrap_response) if token is not None else ():
+        if bootstrap is None:
+            continue
+        if bootstrap.conversation_token is not None:
+            yield "a bootstrap that needs a conversation of its own"
+        else:
+            yield from unsupported(bootstrap)
+
+
 def is_supported(policy: Policy) -> bool:
     """Whether everything that a policy and the bootstrap in it ask for can be done; True where there is no binding."""
+    return next(unsupported(policy), None) is None
+
+
+def _demands(policy: Policy) -> Iterator[str]:
     binding = policy.binding
-    if binding is None:
-        return True
-    if next(_unsupported(binding), None) is not None:
-        return False
-    token = policy.conversation_token
-    return token is None or token.bootstrap is None or is_supported(token.bootstrap)
+    assert binding is not None
+    yield from _binding_demands(binding)
+    for token in _tokens(binding):
+        yield from _token_demands(token)
+    for entry in policy.supporting:
+        yield from _supporting_demands(entry, binding)
+        yield from _token_demands(entry.token)
+    if policy.trust is not None and policy.trust.scope_policy_15 and policy.trust.require_applies_to:
+        yield "wsp:AppliesTo of WS-Policy 1.5 (ScopePolicy15)"
 
 
-def _unsupported(binding: Binding) -> Iterator[str]:
-    if binding.protect_tokens:
-        yield "signed tokens (ProtectTokens)"
+def _binding_demands(binding: Binding) -> Iterator[str]:
+    if isinstance(binding, TransportBinding):
+        if binding.transport_token.http_digest_authentication:
+            yield "HTTP Digest authentication (HttpDigestAuthentication)"
+    elif isinstance(binding, SymmetricBinding):
+        tokens = binding.signature_token, binding.encryption_token
+        if tokens[0] != tokens[1] and all(isinstance(token, SecureConversationToken) for token in tokens):
+            yield "two different SecureConversationTokens, one to sign and one to encrypt"
+
+
+def _supporting_demands(entry: SupportingToken, binding: Binding) -> Iterator[str]:
+    if entry.endorsing and isinstance(entry.token, SuppliedToken):
+        yield f"an endorsing signature by a {_local(entry.token)}, whose key is not known here"
+    if not entry.endorsing and isinstance(entry.token, SecureConversationToken):
+        yield "a SecureConversationToken that endorses nothing (use an EndorsingSupportingTokens)"
+    if not entry.endorsing and entry.signed_parts:
+        yield "parts signed by a supporting token that does not endorse"
+    if entry.algorithm_suite not in (None, binding.algorithm_suite):
+        yield "an algorithm suite of its own for a supporting token"
+
+
+def _token_demands(token: Token | None) -> Iterator[str]:
+    if isinstance(token, X509Token) and not token.token_type.startswith(_CERTIFICATES):
+        yield f"certificates of the form {token.token_type}"
+    if isinstance(token, UsernameToken) and token.derived_keys is DerivedKeys.IMPLIED:
+        yield "implied derived keys of a UsernameToken"
+
+
+def _tokens(binding: Binding) -> tuple[Token | None, ...]:
     if isinstance(binding, SymmetricBinding):
-        tokens: tuple[Token | None, ...] = (binding.signature_token, binding.encryption_token)
-        if any(not isinstance(token, SecureConversationToken) for token in tokens) or tokens[0] != tokens[1]:
-            yield "a SymmetricBinding without a SecureConversationToken as its ProtectionToken"
-    else:
-        tokens = (
+        return binding.signature_token, binding.encryption_token
+    if isinstance(binding, AsymmetricBinding):
+        return (
             *(binding.signature_token(direction) for direction in Direction),
             *(binding.encryption_token(direction) for direction in Direction),
         )
-    for token in tokens:
-        if isinstance(token, SecureConversationToken) and token.derived_keys is DerivedKeys.IMPLIED:
-            yield "implied derived keys"
-        if isinstance(token, X509Token):
-            if not token.token_type.startswith("WssX509V3Token"):
-                yield f"certificates of the form {token.token_type}"
-            if ReferenceStyle.EMBEDDED_TOKEN in token.references:
-                yield "embedded tokens (RequireEmbeddedTokenReference)"
+    return ()
+
+
+def _local(token: SuppliedToken) -> str:
+    return token.assertion.rpartition("}")[2]

@@ -173,7 +173,7 @@ class SecureConversationMiddleware:
 
     def _issue(self, soap: Soap, issuer: Issuer, kind: RequestType, dialect: Dialect) -> _Answer:
         """Issue and renew: secured both ways as the bootstrap policy says."""
-        policy = self._conversation.bootstrap
+        policy = self._conversation.bootstrap.request
         ring = replace(self._keyring, lookup=_lookup(issuer))
         verified = self._unprotect(soap, policy, ring)
         signer = verified.signer
@@ -192,7 +192,7 @@ class SecureConversationMiddleware:
 
     def _cancel(self, soap: Soap, issuer: Issuer, kind: RequestType, dialect: Dialect) -> _Answer:
         """Cancel: secured by the context itself."""
-        policy = self._conversation.cancel_request
+        policy = self._conversation.cancel.request
         verified = self._unprotect(soap, policy, replace(self._keyring, lookup=_lookup(issuer)))
         context = _context_of(verified, issuer)
         if verified.soap.payload is None:

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Literal
 from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
@@ -30,7 +30,6 @@ _LTPA = {
 _BINARY = f"{{{WSSE}}}BinarySecurityToken"
 _ID = f"{{{WSU}}}Id"
 _NONCE_BYTES = 16
-_Value = TypeVar("_Value", str, bytes, "etree._Element | str | bytes")
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,7 @@ class UsernameToken:
                 f'<wsse:Password Type="{PASSWORD_TYPE}#{policy.password.value}">{escape(value)}</wsse:Password>'
             )
         if digest or policy.nonce:
-            parts.append(
-                f'<wsse:Nonce EncodingType="{BASE64_BINARY}">{base64.encode(nonce)}</wsse:Nonce>'
-            )
+            parts.append(f'<wsse:Nonce EncodingType="{BASE64_BINARY}">{base64.encode(nonce)}</wsse:Nonce>')
         if digest or policy.created:
             parts.append(f"<wsu:Created>{created}</wsu:Created>")
         return _username_token(name, parts)
@@ -115,24 +112,6 @@ def _username_token(name: str, parts: list[str]) -> str:
 def password_digest(nonce: bytes, created: str, password: str) -> str:
     """Base64 of SHA-1(nonce + created + password) (UsernameToken Profile 1.1, section 3.1)."""
     return base64.encode(hashlib.sha1(nonce + created.encode() + password.encode()).digest())
-
-
-class SuppliedCredential(Protocol):
-    """A token that is carried and not understood."""
-
-    @property
-    def leg(self) -> Leg | None: ...
-
-    @property
-    def cache_key(self) -> str: ...
-
-    def satisfies(self, policy: SuppliedToken) -> bool:
-        """Whether it is what the assertion asks for."""
-        ...
-
-    def element(self) -> etree._Element:
-        """The token, a copy."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def select(
             nodes = _compiled(path)(envelope)
         except etree.XPathError as error:
             raise PolicyError(f"The policy's XPath {path.xpath!r} cannot be evaluated: {error}") from None
-        if not isinstance(nodes, list) or any(not isinstance(node, etree._Element) for node in nodes):
+        if not isinstance(nodes, list) or any(not etree.iselement(node) for node in nodes):
             raise PolicyError(f"The policy's XPath {path.xpath!r} names something else than elements")
         if len(nodes) > limits.references:
             raise LimitExceeded("elements", "A XPath of the policy names too many elements")

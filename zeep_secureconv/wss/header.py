@@ -22,11 +22,17 @@ ENCRYPTED_KEY = f"{{{XENC}}}EncryptedKey"
 ENCRYPTED_DATA = f"{{{XENC}}}EncryptedData"
 REFERENCE_LIST = f"{{{XENC}}}ReferenceList"
 CONFIRMATION = f"{{{WSSE11}}}SignatureConfirmation"
+USERNAME = f"{{{WSSE}}}UsernameToken"
 BINARY_TOKEN = f"{{{WSSE}}}BinarySecurityToken"
 CONTEXT_TOKENS = frozenset(f"{{{wsc}}}SecurityContextToken" for wsc in (WSC_2005, WSC_200512))
 DERIVED_KEYS = frozenset(f"{{{wsc}}}DerivedKeyToken" for wsc in (WSC_2005, WSC_200512))
+#: The attribute by which an assertion of SAML is referred to: it is signed by its issuer, and gets no other.
+SAML_IDS = {
+    "{urn:oasis:names:tc:SAML:1.0:assertion}Assertion": "AssertionID",
+    "{urn:oasis:names:tc:SAML:2.0:assertion}Assertion": "ID",
+}
 #: What counts against Limits.tokens.
-_TOKENS = frozenset({BINARY_TOKEN, ENCRYPTED_KEY}) | CONTEXT_TOKENS
+_TOKENS = frozenset({BINARY_TOKEN, ENCRYPTED_KEY, USERNAME}) | CONTEXT_TOKENS
 
 
 class SecurityHeader:
@@ -35,17 +41,18 @@ class SecurityHeader:
     Args:
         soap: the message.
         limits: bounds on the header.
+        needed: refuse a message without one; otherwise it is taken for empty.
 
     Raises:
         VerificationError: check "security-header", when there is none or more than one; "duplicate-id".
         LimitExceeded: check "header-size", when it has more tokens, keys or signatures than allowed.
     """
 
-    def __init__(self, soap: Soap, limits: Limits) -> None:
+    def __init__(self, soap: Soap, limits: Limits, *, needed: bool = True) -> None:
         found = find_security(soap, limits)
-        if found is None:
+        if found is None and needed:
             raise VerificationError("security-header", "The message has no wsse:Security header")
-        self.element = found
+        self.element = etree.Element(f"{{{WSSE}}}Security") if found is None else found
         self._ids: dict[str, etree._Element] = {}
         self.index(soap.envelope)
 
@@ -64,10 +71,15 @@ class SecurityHeader:
             raise VerificationError("token", "A reference names a token that is not in the header")
         return token
 
+    def place(self, element: etree._Element) -> int | None:
+        """Which child of the header an element is; None where it is none."""
+        return self.element.index(element) if element.getparent() is self.element else None
+
     def index(self, element: etree._Element) -> None:
         """Add the ids in a subtree.
 
-        An id is a wsu:Id anywhere, or an Id of XML Signature and XML Encryption elements. An application's own Id
+        An id is a wsu:Id anywhere, an Id of XML Signature and XML Encryption elements, or that of a SAML assertion
+        in the header. An application's own Id
         attributes are none: no reference of ours may find them.
 
         Raises:
@@ -78,8 +90,16 @@ class SecurityHeader:
             if str(found.tag).startswith(_CRYPTO):
                 names.append(found.get("Id"))
             for name in names:
-                if name is not None and self._ids.setdefault(name, found) is not found:
-                    raise VerificationError("duplicate-id", "An id stands twice in the message")
+                if name is not None:
+                    self._add(name, found)
+        for token in self.element:
+            attribute = SAML_IDS.get(str(token.tag))
+            if attribute is not None and token.get(attribute) is not None:
+                self._add(token.get(attribute, ""), token)
+
+    def _add(self, name: str, element: etree._Element) -> None:
+        if self._ids.setdefault(name, element) is not element:
+            raise VerificationError("duplicate-id", "An id stands twice in the message")
 
     def forget(self, element: etree._Element) -> None:
         """Drop the ids of an element that left the message."""

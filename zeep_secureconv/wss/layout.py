@@ -73,12 +73,15 @@ class HeaderLayout:
         encryption = keys.encryption.tokens if keys.encryption is not None else ()
         signature = (self.signature,) if keys.signing is not None else ()
         first, last = self._lists()
-        signed = (*self._carried_tokens(), *self.confirmations, *signature, *self._endorsing())
-        if self.binding.encrypt_before_signing or isinstance(self.binding, AsymmetricBinding):
-            middle = (*encryption, *signing, *first) if last else (*encryption, *first, *signing)
+        carried = tuple(self._carried_tokens())
+        if isinstance(self.binding, AsymmetricBinding):
+            middle = (*encryption, *first, *carried, *signing)
+        elif self.binding.encrypt_before_signing:
+            middle = (*encryption, *signing, *first, *carried)
         else:
-            middle = (*signing, *encryption, *first)
-        rest = (*keys.shared, *middle, *signed, *last)
+            middle = (*signing, *encryption, *first, *carried)
+        signatures = (*self.confirmations, *signature, *self.endorsements.values())
+        rest = (*keys.shared, *middle, *self._endorsing_tokens(), *signatures, *last)
         stamp_last = self.binding.layout is Layout.LAX_TIMESTAMP_LAST
         return [*rest, *self.stamps] if stamp_last else [*self.stamps, *rest]
 
@@ -87,18 +90,19 @@ class HeaderLayout:
         encryption = self.keys.encryption
         if encryption is None:
             return (), ()
-        return (encryption.carrier or self.first,), (self.last,) if self.binding.encrypt_before_signing else ()
+        return (encryption.carrier or self.first,), (
+            self.last,
+        ) if self.binding.encrypt_before_signing else ()
 
     def _carried_tokens(self) -> Iterator[Piece]:
         return (entry.piece for entry in self.carried if entry.key is None and entry.piece is not None)
 
-    def _endorsing(self) -> Iterator[Piece]:
-        """Each endorsing signature, behind the tokens that it needs; a context that is there stands once."""
+    def _endorsing_tokens(self) -> Iterator[Piece]:
+        """What the endorsing signatures need; a context that is there stands once."""
         there = set(self.keys.shared)
-        for carried, signature in self.endorsements.items():
+        for carried in self.endorsements:
             assert carried.key is not None
             yield from (piece for piece in carried.key.tokens if piece not in there)
-            yield signature
 
 
 @dataclass(frozen=True)

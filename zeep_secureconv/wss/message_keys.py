@@ -288,7 +288,7 @@ class _Keys:
             token=Piece(text=made.text(""), id=made.id),
         )
 
-    def _password_base(self, token: UsernameToken) -> _Base:
+    def _password_base(self, _token: UsernameToken) -> _Base:
         """A key made from the user's password (WSS UsernameToken Profile 1.1, section 4)."""
         request = self._request
         credential = username_of(request.keyring)
@@ -447,7 +447,7 @@ def username_of(keyring: Keyring) -> UsernameCredential:
     )
 
 
-def _explicit(request: KeyRequest, base: _Base, length: int, _whole: bool) -> _Made:  # noqa: FBT001
+def _explicit(request: KeyRequest, base: _Base, length: int, _whole: bool) -> _Made:
     """A DerivedKeyToken for each use, with a fresh nonce (WS-SecureConversation 1.4, section 7.1)."""
     nonce = request.random(_NONCE_BYTES)
     name = request.ids.new("DK")
@@ -459,7 +459,7 @@ def _explicit(request: KeyRequest, base: _Base, length: int, _whole: bool) -> _M
     return key, references.derived_key_reference(name, base.wsc), (Piece(text=text, id=name),)
 
 
-def _implied(request: KeyRequest, base: _Base, length: int, whole: bool) -> _Made:  # noqa: FBT001
+def _implied(request: KeyRequest, base: _Base, length: int, whole: bool) -> _Made:
     """Nonce and Length on the reference itself (WS-SecureConversation 1.4, section 7.3).
 
     2005/02 has no Length: the key has the default length then.
@@ -476,7 +476,7 @@ def _implied(request: KeyRequest, base: _Base, length: int, whole: bool) -> _Mad
     return derive_key(base.secret, nonce, length=length), reference, ()
 
 
-def _raw(_request: KeyRequest, base: _Base, length: int, whole: bool) -> _Made:  # noqa: FBT001
+def _raw(_request: KeyRequest, base: _Base, length: int, whole: bool) -> _Made:
     """The secret itself: whole for signatures, its first bytes for encryption (as WSS4J does)."""
     return (base.secret if whole else base.secret[:length]), base.reference, ()
 

@@ -19,13 +19,13 @@ from . import base64
 from .c14n import canonicalize
 from .cipher import PartCipher
 from .elements import hides_signature, is_within, outermost, select
-from .header import CONFIRMATION, SIGNATURE
+from .header import CONFIRMATION, SAML_IDS, SIGNATURE
 from .keys import ContextKey, EphemeralKey, Keyring
 from .layout import HeaderLayout
 from .message_keys import Ids, KeyRequest, Piece, SigningKey, message_keys
 from .seen import OLDEST, SeenSignatures
 from .signing import Covered, digest_of, sign
-from .supporting import SAML_IDS, Carried, hides_tokens, supporting_tokens
+from .supporting import Carried, hides_tokens, supporting_tokens
 from .times import write_time
 
 _ID = f"{{{WSU}}}Id"
@@ -116,11 +116,13 @@ def protect(
     )
     suite = binding.algorithm_suite
     cipher = PartCipher(suite.encryption, keys.encryption, environment.random, ids, soap.version)
-    message = _Message(soap, policy, layout, cipher, ids, environment.limits)
+    message = _Message(soap, policy, layout, cipher=cipher, ids=ids, limits=environment.limits)
     values = message.secure()
     if seen is not None:
         now = environment.clock.now()
-        age = environment.message_lifetime + 2 * environment.clock_skew if binding.include_timestamp else OLDEST
+        age = (
+            environment.message_lifetime + 2 * environment.clock_skew if binding.include_timestamp else OLDEST
+        )
         for value in values:
             seen.add(value, until=now + age, now=now)
     return Protected(
@@ -177,7 +179,14 @@ class _Message:
     """
 
     def __init__(
-        self, soap: Soap, policy: Policy, layout: HeaderLayout, cipher: PartCipher, ids: Ids, limits: Limits
+        self,
+        soap: Soap,
+        policy: Policy,
+        layout: HeaderLayout,
+        *,
+        cipher: PartCipher,
+        ids: Ids,
+        limits: Limits,
     ) -> None:
         self._soap = soap
         self._policy = policy
@@ -218,7 +227,7 @@ class _Message:
         if signed.body:
             parts.insert(0, self._soap.body)
         for element in select(signed.elements, self._soap.envelope, self._limits):
-            ours = element is header or element.tag == SIGNATURE and element.getparent() is header
+            ours = element is header or (element.tag == SIGNATURE and element.getparent() is header)
             if not ours and not _holds(parts, element):
                 parts.append(element)
         return parts

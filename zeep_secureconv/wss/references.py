@@ -97,7 +97,9 @@ def _direct(child: etree._Element) -> TokenReference | None:
     uri = child.get("URI")
     if not uri:
         return None
-    return TokenReference(uri=uri, instance=_either(child, "Instance") or None, value_type=child.get("ValueType"))
+    return TokenReference(
+        uri=uri, instance=_either(child, "Instance") or None, value_type=child.get("ValueType")
+    )
 
 
 def _identified(child: etree._Element) -> TokenReference:
@@ -213,14 +215,14 @@ def encrypted_key_reference(key_id: str, *, typed: bool = False) -> str:
         typed: with the ValueType on the reference too, as the stacks write it for signatures and derived keys.
     """
     value_type = f' ValueType="{ENCRYPTED_KEY_TYPE}"' if typed else ""
-    return f'{_ENCRYPTED_KEY_START}<wsse:Reference URI="#{key_id}"{value_type}/></wsse:SecurityTokenReference>'
+    return (
+        f'{_ENCRYPTED_KEY_START}<wsse:Reference URI="#{key_id}"{value_type}/></wsse:SecurityTokenReference>'
+    )
 
 
 def encrypted_key_sha1_reference(sha1: bytes) -> str:
     """A SecurityTokenReference to the EncryptedKey of the request that is answered (WSS 1.1, section 7.7)."""
-    return (
-        f'{_ENCRYPTED_KEY_START}{_key_identifier(ENCRYPTED_KEY_SHA1, sha1)}</wsse:SecurityTokenReference>'
-    )
+    return f"{_ENCRYPTED_KEY_START}{_key_identifier(ENCRYPTED_KEY_SHA1, sha1)}</wsse:SecurityTokenReference>"
 
 
 _ENCRYPTED_KEY_START = (

@@ -23,15 +23,11 @@ from ..policy.model import (
     X509Token,
 )
 from .credentials import UsernameToken as UsernameCredential
+from .header import SAML_IDS
 from .message_keys import KeyRequest, Piece, SigningKey, username_of
 from .tokens import write_certificate
 
 _ID = f"{{{WSU}}}Id"
-#: The attribute by which an assertion of SAML is referred to: it is signed by its issuer, and gets no other.
-SAML_IDS = {
-    "{urn:oasis:names:tc:SAML:1.0:assertion}Assertion": "AssertionID",
-    "{urn:oasis:names:tc:SAML:2.0:assertion}Assertion": "ID",
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

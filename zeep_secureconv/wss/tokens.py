@@ -11,9 +11,20 @@ from lxml import etree
 
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import BASE64_BINARY, WSC_2005, WSC_200512, WSSE, WSU, X509_PKI_PATH, X509_V3
+from ..names import (
+    BASE64_BINARY,
+    PASSWORD_TYPE,
+    WSC_2005,
+    WSC_200512,
+    WSSE,
+    WSSE11,
+    WSU,
+    X509_PKI_PATH,
+    X509_V3,
+)
 from . import base64
 from .certificates import UNREADABLE, read_through
+from .credentials import ReceivedUsername
 from .forms import children_of, octets_of, only, text_of
 from .references import TokenReference, read_reference
 from .times import read_time
@@ -97,7 +108,16 @@ def _offset(children: dict[str, etree._Element], length: int, limits: Limits) ->
 
 
 def _number(element: etree._Element, maximum: int) -> int:
-    text = text_of(element, "derived-key")
+    return read_number(text_of(element, "derived-key"), maximum)
+
+
+def read_number(text: str, maximum: int) -> int:
+    """A number of a derivation.
+
+    Raises:
+        VerificationError: check "derived-key", when it is none.
+        LimitExceeded: check "derived-key", when it is larger than *maximum*.
+    """
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise _derived_key_error("has a number that is none")
     if int(text) > maximum:
@@ -153,8 +173,7 @@ def read_certificates(element: etree._Element) -> list[x509.Certificate]:
     if split is not None and element.get("EncodingType", BASE64_BINARY) == BASE64_BINARY:
         try:
             found = [
-                x509.load_der_x509_certificate(der)
-                for der in split(base64.decode(text_of(element, "token")))
+                x509.load_der_x509_certificate(der) for der in split(base64.decode(text_of(element, "token")))
             ]
             for certificate in found:
                 read_through(certificate)
@@ -253,3 +272,70 @@ def read_timestamp(element: etree._Element) -> Timestamp:
 def token_id(element: etree._Element) -> str | None:
     """The wsu:Id of a token."""
     return element.get(_ID)
+
+
+_USERNAME_PARTS = {
+    **{f"{{{WSSE}}}{local}": local for local in ("Username", "Password", "Nonce")},
+    f"{{{WSU}}}Created": "Created",
+    **{f"{{{WSSE11}}}{local}": local for local in ("Salt", "Iteration")},
+}
+
+
+def read_username(element: etree._Element, limits: Limits) -> ReceivedUsername:
+    """What a wsse:UsernameToken says (WSS UsernameToken Profile 1.1, section 3).
+
+    Raises:
+        VerificationError: check "username-token", when it is malformed.
+        LimitExceeded: check "username-token", when something in it is too long.
+    """
+    children = children_of(element, _USERNAME_PARTS, "username-token")
+    texts = {name: text_of(child, "username-token") for name, child in children.items()}
+    if not texts.get("Username") or any(len(text) > limits.identifier_chars for text in texts.values()):
+        raise LimitExceeded("username-token", "A UsernameToken has no name, or something too long")
+    nonce = octets_of(children["Nonce"], "username-token") if "Nonce" in children else b""
+    if len(nonce) > limits.nonce_bytes:
+        raise LimitExceeded("username-token", "A UsernameToken's Nonce is too long")
+    # the text of a password counts as it is, white space around it too
+    password = children["Password"].text or "" if "Password" in children else None
+    kind = children["Password"].get("Type", "") if "Password" in children else ""
+    digest = kind == f"{PASSWORD_TYPE}#PasswordDigest"
+    if kind and not digest and kind != f"{PASSWORD_TYPE}#PasswordText":
+        raise VerificationError("username-token", "A UsernameToken has a password of an unknown kind")
+    return ReceivedUsername(
+        username=texts["Username"],
+        password=None if digest else password,
+        digest=password.strip() if digest and password is not None else None,
+        nonce=nonce,
+        created=texts.get("Created", ""),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaltedUsername:
+    """A wsse:UsernameToken from whose password a key is made."""
+
+    username: str
+    salt: bytes
+    iterations: int
+
+
+def read_salted_username(element: etree._Element, limits: Limits) -> SaltedUsername:
+    """What a wsse:UsernameToken with a Salt says (WSS UsernameToken Profile 1.1, section 4).
+
+    Raises:
+        VerificationError: check "username-token", when it is malformed, or has a password.
+        LimitExceeded: check "username-token", when it asks for too much work.
+    """
+    children = children_of(element, _USERNAME_PARTS, "username-token")
+    if "Password" in children or not {"Username", "Salt"} <= set(children):
+        raise VerificationError("username-token", "A UsernameToken gives no key")
+    text = text_of(children["Iteration"], "username-token") if "Iteration" in children else "1000"
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise VerificationError("username-token", "A UsernameToken's Iteration is no number")
+    salt = octets_of(children["Salt"], "username-token")
+    username = text_of(children["Username"], "username-token")
+    if not 1 <= int(text) <= limits.password_iterations or not 8 <= len(salt) <= limits.nonce_bytes:
+        raise LimitExceeded("username-token", "A UsernameToken asks for too much work, or for none")
+    if not 0 < len(username) <= limits.identifier_chars:
+        raise LimitExceeded("username-token", "A UsernameToken has no name, or one too long")
+    return SaltedUsername(username=username, salt=salt, iterations=int(text))

@@ -19,23 +19,44 @@ from lxml import etree
 from ..environment import Environment
 from ..errors import LimitExceeded, PolicyError, VerificationError
 from ..names import DS, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
-from ..policy.model import AsymmetricBinding, DerivedKeys, Policy, SecureConversationToken, SymmetricBinding
+from ..policy.model import (
+    AsymmetricBinding,
+    DerivedKeys,
+    ElementPath,
+    Policy,
+    SymmetricBinding,
+    TransportBinding,
+    X509Token,
+)
 from ..soap.addressing import Addressing, read_addressing
 from ..soap.envelope import Soap, refuse_depth, refuse_dtd, refuse_width
-from . import base64, encryption, signature
+from . import encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
 from .credentials import ReceivedToken, ReceivedUsername
+from .elements import hides_signature, select
 from .encryption import decryption_failed
 from .forms import cipher_value, only
 from .header import (
     CONFIRMATION,
+    CONTEXT_TOKENS,
+    DERIVED_KEYS,
     ENCRYPTED_DATA,
     ENCRYPTED_KEY,
     REFERENCE_LIST,
     SIGNATURE,
     TIMESTAMP,
     SecurityHeader,
+)
+from .judgement import (
+    Judge,
+    Opened,
+    VerifiedSignature,
+    check_derivation,
+    fits_binding,
+    holds,
+    name_of,
+    primary_signature,
 )
 from .keys import ContextKey, EphemeralKey, Keyring
 from .seen import OLDEST, SeenSignatures
@@ -45,6 +66,11 @@ from .splice import element_at, path_of, splice
 from .tokens import read_timestamp
 
 _ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
+_OF_SIGNING = frozenset({SIGNATURE, CONFIRMATION})
+#: What is needed to undo the rest of the header, so that it cannot be hidden itself.
+_NEVER_HIDDEN = (
+    frozenset({TIMESTAMP, REFERENCE_LIST, ENCRYPTED_KEY, ENCRYPTED_DATA}) | CONTEXT_TOKENS | DERIVED_KEYS
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +88,7 @@ class Verified:
         tokens: the supporting tokens in it that are not understood here; not checked yet.
         ephemeral: the key that came with it, for the answer.
         signed: elements under the primary signature: Body, header blocks, tokens.
-        decrypted: elements whose content was encrypted.
+        decrypted: Body, header blocks, elements and tokens that were encrypted, themselves or their content.
         signature_values: of every signature, in bytes.
     """
 
@@ -81,7 +107,7 @@ class Verified:
 
     def is_signed(self, element: etree._Element | None) -> bool:
         """Whether this very element is under the primary signature."""
-        return element is not None and _holds(self.signed, element)
+        return element is not None and holds(self.signed, element)
 
 
 def unprotect(
@@ -111,27 +137,9 @@ def unprotect(
     reader = _Reader(soap, policy, keyring, environment)
     reader.check_timestamp()
     reader.verify_values(seen, sent)
-    reader.walk(seen, sent)
-    return reader.judge(sent)
-
-
-@dataclass
-class _Signature:
-    """A signature whose value was verified.
-
-    Args:
-        form: what it says.
-        source: the key that made it.
-        hidden: whether it was encrypted.
-        elements: what it covers, once the digests were compared.
-        body_was_clear: whether Body was decrypted when that was done.
-    """
-
-    form: SignatureForm
-    source: KeySource
-    hidden: bool
-    elements: list[etree._Element] = field(default_factory=list)
-    body_was_clear: bool = False
+    return reader.verified(
+        Judge(reader.walk(seen, sent), policy, keyring, environment, reader.hides), sent, seen
+    )
 
 
 _Place = Callable[["etree._Element", int], None]  # noqa: SLF001 - the only name lxml has for it
@@ -151,13 +159,19 @@ class _Reader:
         self._suite = policy.binding.algorithm_suite
         self._keyring = keyring
         self._environment = environment
-        self._header = SecurityHeader(soap, environment.limits)
+        over_tls = isinstance(policy.binding, TransportBinding)
+        if over_tls and not keyring.over_tls:
+            raise VerificationError("transport", "The policy leaves security to TLS, and there is none")
+        self.hides = not over_tls and hides_signature(policy, soap.version)
+        self._needed = not over_tls or policy.binding.include_timestamp or bool(policy.supporting)
+        self._header = SecurityHeader(soap, environment.limits, needed=self._needed)
         self._keys = KeyResolver(keyring, self._suite, environment.limits, environment.random)
         self._timestamp: etree._Element | None = None
         self._created: datetime | None = None
         self._expires: datetime | None = None
-        self._signatures: dict[int, _Signature] = {}
+        self._signatures: dict[int, VerifiedSignature] = {}
         self._decrypted: list[etree._Element] = []
+        self._contents: list[etree._Element] = []
         self._decrypted_under: set[str] = set()
         self._undone: set[str] = set()
 
@@ -191,19 +205,22 @@ class _Reader:
     # ------------------------------------------------------------------------------- signature values
 
     def verify_values(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
-        """Verify the value of every signature that is in the clear.
+        """Verify the value of every signature that is in the clear, and whose token is.
 
         Where the policy hides none, the binding's own must be among them before anything is decrypted.
         """
-        for index, child in enumerate(self._header.element):
+        for place, child in enumerate(self._header.element):
             if child.tag == SIGNATURE:
-                self._verify_value(index, child, seen, sent, hidden=False)
-        if not self._binding.encrypt_signature:
-            self._primary()
+                self._verify_value(place, child, seen, sent, hidden=False)
+        if not self.hides:
+            self._need_primary()
+
+    def _need_primary(self) -> None:
+        primary_signature(self._signatures.values(), self._binding, self._header, hides=self.hides)
 
     def _verify_value(
         self,
-        index: int,
+        place: int,
         element: etree._Element,
         seen: SeenSignatures | None,
         sent: tuple[bytes, ...],
@@ -211,8 +228,10 @@ class _Reader:
         hidden: bool,
     ) -> None:
         form = read_signature(element, self._suite, self._environment.limits)
+        if self._hidden_tokens() and self._keys.waits(form.key, self._header):
+            return
         source = self._keys.resolve(form.key, self._header)
-        if source.wrapped:
+        if source.ephemeral is not None and not self._takes(source.ephemeral):
             raise VerificationError("token", "A signature is made with a key that came with the message")
         if any(hmac.compare_digest(form.value, own) for own in sent):
             raise VerificationError("reflection", "The answer carries our own signature")
@@ -222,7 +241,23 @@ class _Reader:
         now, created, until = self._environment.clock.now(), *self._worth_remembering(form)
         if seen is not None and not seen.add(form.value, until=until, now=now, created=created):
             raise VerificationError("replay", "The message was received before")
-        self._signatures[index] = _Signature(form, source, hidden)
+        self._signatures[place] = VerifiedSignature(place, form, source, hidden)
+
+    def _hidden_tokens(self) -> bool:
+        """Whether anything in the header is encrypted, so that a token may be missing until it is not."""
+        return any(child.tag == ENCRYPTED_DATA for child in self._header.element)
+
+    def _takes(self, key: EphemeralKey) -> bool:
+        """Whether a key may sign or encrypt under a SymmetricBinding.
+
+        A service takes the key that a request brings; a client only its own, come back with the answer.
+        """
+        binding = self._binding
+        if not isinstance(binding, SymmetricBinding):
+            return False
+        if not any(isinstance(t, X509Token) for t in (binding.signature_token, binding.encryption_token)):
+            return False
+        return self._keyring.role == "client" or key is self._keyring.ephemeral
 
     def _worth_remembering(self, form: SignatureForm) -> tuple[datetime | None, datetime]:
         """(Created, until when a value could come back): its Timestamp tells, if the signature really covers that.
@@ -251,10 +286,10 @@ class _Reader:
                 hmac.compare_digest(signature.mac(wanted, source.secret[:length], data), form.value)
                 for length in lengths
             )
-        self._check_signer(certificate)
+        self._check_signer(certificate, source.path)
         return signature.rsa_verify(wanted, certificate, data, form.value)
 
-    def _check_signer(self, certificate: x509.Certificate) -> None:
+    def _check_signer(self, certificate: x509.Certificate, path: tuple[x509.Certificate, ...]) -> None:
         keyring = self._keyring
         if keyring.signers and not any(same(certificate, signer) for signer in keyring.signers):
             raise VerificationError(
@@ -265,38 +300,53 @@ class _Reader:
         if not may_sign(certificate):
             raise VerificationError("signer", "The signer's certificate may not sign")
         if keyring.trust is not None:
-            keyring.trust.check(certificate, role=keyring.role, now=self._environment.clock.now())
+            now = self._environment.clock.now()
+            keyring.trust.check(certificate, role=keyring.role, now=now, intermediates=path)
 
     # ----------------------------------------------------------------------------- decrypt and digest
 
-    def walk(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
+    def walk(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> Opened:
         """Undo the header's children from the top: what stands first was applied last."""
-        if self._binding.encrypt_signature:
+        if self.hides or self._hidden_tokens():
             self._reveal(seen, sent)
-        index = 0
-        while index < len(self._header.element):
-            child = self._header.element[index]
+        place = 0
+        while place < len(self._header.element):
+            child = self._header.element[place]
             if child.tag in (REFERENCE_LIST, ENCRYPTED_KEY):
                 self._decrypt_list(child)
             elif child.tag == SIGNATURE:
-                self._check_digests(self._signatures[index])
-            index += 1
+                self._check_digests(self._signatures[place])
+            place += 1
+        self._soap = Soap.of(self._soap.envelope)
+        refuse_depth(self._soap.envelope, self._environment.limits)
+        return Opened(
+            soap=self._soap,
+            header=self._header,
+            timestamp=self._timestamp,
+            signatures=tuple(found for _, found in sorted(self._signatures.items())),
+            decrypted=tuple(self._decrypted),
+            contents=tuple(self._contents),
+            encrypted_under=frozenset(self._decrypted_under),
+        )
 
     def _reveal(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
-        """Decrypt the hidden signatures, and nothing else before their values are verified and remembered.
+        """Decrypt what is hidden in the header, and nothing else before every signature is verified and remembered.
 
         Otherwise somebody without a key could try changed ciphertexts of the Body one after the other.
         """
-        for index in range(len(self._header.element)):
-            child = self._header.element[index]
+        for place in range(len(self._header.element)):
+            child = self._header.element[place]
             if child.tag in (REFERENCE_LIST, ENCRYPTED_KEY):
                 self._decrypt_list(child, within=self._header.element)
-        for index, child in enumerate(self._header.element):
-            if child.tag == SIGNATURE and index not in self._signatures:
-                self._verify_value(index, child, seen, sent, hidden=True)
-        self._primary()
+        for place, child in enumerate(self._header.element):
+            if child.tag == SIGNATURE and place not in self._signatures:
+                hidden = holds(self._decrypted, child)
+                self._verify_value(place, child, seen, sent, hidden=hidden)
+                if place not in self._signatures:
+                    raise VerificationError("token", "A reference names a token that is not in the header")
+        self._need_primary()
 
-    def _check_digests(self, found: _Signature) -> None:
+    def _check_digests(self, found: VerifiedSignature) -> None:
         for reference in found.form.references:
             element = self._header.find(reference.id)
             if element is None:
@@ -305,7 +355,7 @@ class _Reader:
                 )
             self._check_digest(element, reference)
             found.elements.append(element)
-        found.body_was_clear = _holds(self._decrypted, self._soap.body)
+        found.body_was_clear = holds(self._contents, self._soap.body)
 
     def _check_digest(self, element: etree._Element, reference: SignedReference) -> None:
         digest = signature.digest(self._suite.digest, canonicalize(element, reference.prefixes))
@@ -320,7 +370,10 @@ class _Reader:
             within: decrypt only what stands directly in this element.
         """
         carried = child.tag == ENCRYPTED_KEY
-        if carried and not isinstance(self._binding, AsymmetricBinding):
+        if carried and not (
+            isinstance(self._binding, AsymmetricBinding)
+            or self._takes(self._keys.open_key(child, self._header))
+        ):
             raise VerificationError(
                 "encrypted-key", "The policy has no use for a key that comes with the message"
             )
@@ -342,7 +395,7 @@ class _Reader:
                 self._decrypt(data, self._keys.open_key(child, self._header) if carried else None)
                 self._undone.add(uri)
 
-    def _decrypt(self, data: etree._Element, key: bytes | None) -> None:
+    def _decrypt(self, data: etree._Element, carrier: EphemeralKey | None) -> None:
         """Put the plaintext of an EncryptedData in its place, if it stands where one may stand.
 
         A ReferenceList is not signed. Whoever can encrypt to us could otherwise put a second Body, or headers,
@@ -352,15 +405,19 @@ class _Reader:
         method = only(data, f"{{{XENC}}}EncryptionMethod", "encryption-form")
         if method.get("Algorithm") != self._suite.encryption or len(method):
             raise VerificationError("algorithm", "An encryption algorithm is not that of the policy")
-        if key is None:
-            key = self._data_key(data)
+        key = self._data_key(data) if carrier is None else self._carried_key(carrier)
         parent, parent_path = data.getparent(), path_of(data)[:-1]
         position = path_of(data)[-1]
         assert parent is not None
         plaintext = encryption.decrypt(self._suite.encryption, key, cipher_value(data))
         refuse_width(plaintext, self._environment.limits)
+        covering = [found for found in self._signatures.values() if holds(found.elements, data)]
         self._header.forget(data)
         parent = self._put(data, parent_path, plaintext)
+        if data.get("Type") == XENC_ELEMENT:
+            # encrypted before it was signed: the signature covered what stood in this place
+            for found in covering:
+                found.elements.append(parent[position])
         place(parent, position)
 
     def _place_of(self, data: etree._Element) -> _Place:
@@ -370,26 +427,55 @@ class _Reader:
             VerificationError: check "encryption-form", when nothing encrypted may stand there.
         """
         parent, kind = data.getparent(), data.get("Type")
+        encrypted = self._policy.encrypted
         if parent is not None:
             alone = len(parent) == 1 and not (parent.text or "").strip() and not (data.tail or "").strip()
-            if kind == XENC_CONTENT and parent is self._soap.body and alone:
-                return self._take_body
-            if kind == XENC_ELEMENT and parent is self._header.element and self._binding.encrypt_signature:
+            if kind == XENC_CONTENT and alone and self._may_hold_content(parent):
+                return self._take_content
+            if kind == XENC_ELEMENT and parent is self._header.element and self._may_hide():
                 return self._take_header_child
             wraps = parent.tag == _ENCRYPTED_HEADER and parent.getparent() is self._soap.header
             if kind == XENC_ELEMENT and wraps and alone:
                 return self._take_header
+            if kind == XENC_ELEMENT and encrypted.elements and parent is not self._header.element:
+                return self._take_element
         raise VerificationError(
             "encryption-form", "Something is encrypted where the policy has nothing encrypted"
         )
 
-    def _take_body(self, body: etree._Element, _position: int) -> None:
-        self._decrypted.append(body)
+    def _may_hold_content(self, element: etree._Element) -> bool:
+        if element is self._soap.body:
+            return True
+        return holds(self._select(self._policy.encrypted.contents), element)
+
+    def _may_hide(self) -> bool:
+        """Whether anything in the header may be encrypted: signatures, or tokens of a request."""
+        return self.hides or self._may_hide_tokens()
+
+    def _may_hide_tokens(self) -> bool:
+        return self._keyring.role == "client" and bool(self._policy.supporting)
+
+    def _select(self, paths: tuple[ElementPath, ...]) -> list[etree._Element]:
+        return select(paths, self._soap.envelope, self._environment.limits) if paths else []
+
+    def _take_content(self, element: etree._Element, _position: int) -> None:
+        self._contents.append(element)
+
+    def _take_element(self, parent: etree._Element, position: int) -> None:
+        """An element that the policy names, and no other: ciphertexts are anybody's to add."""
+        if not holds(self._select(self._policy.encrypted.elements), parent[position]):
+            raise decryption_failed()
+        self._decrypted.append(parent[position])
 
     def _take_header_child(self, security: etree._Element, position: int) -> None:
-        """EncryptSignature hides signatures and what confirms them (WS-SecurityPolicy 1.2, section 6.4)."""
-        if security[position].tag not in (SIGNATURE, CONFIRMATION):
+        """A signature or what confirms one (EncryptSignature, 6.4), or a supporting token; nothing that is a key."""
+        child = security[position]
+        if not isinstance(child.tag, str) or child.tag in _NEVER_HIDDEN:
             raise decryption_failed()
+        allowed = self.hides if child.tag in _OF_SIGNING else self._may_hide_tokens()
+        if not allowed:
+            raise decryption_failed()
+        self._decrypted.append(child)
 
     def _take_header(self, wrapper: etree._Element, _position: int) -> None:
         """The header block takes the place of its wsse11:EncryptedHeader (WSS 1.1, section 9.3)."""
@@ -403,20 +489,35 @@ class _Reader:
         for found in self._signatures.values():
             found.elements = [block if element is wrapper else element for element in found.elements]
 
+    def _carried_key(self, key: EphemeralKey) -> bytes:
+        if isinstance(self._binding, SymmetricBinding):
+            self._decrypted_under.add(name_of(KeySource(ephemeral=key)))
+        return key.secret
+
     def _data_key(self, data: etree._Element) -> bytes:
         """The key that encrypted data names: of the binding's context made as the policy says, or one sent along."""
         key_info = only(data, f"{{{DS}}}KeyInfo", "token-reference")
         reference = only(key_info, f"{{{WSSE}}}SecurityTokenReference", "token-reference")
         source = self._keys.resolve(reference, self._header)
-        if source.wrapped and isinstance(self._binding, AsymmetricBinding):
+        binding = self._binding
+        if isinstance(binding, AsymmetricBinding):
             # CXF's EncryptedKey stands apart from the list of what it encrypts when encryption came first
-            return source.secret
-        if source.context is None or isinstance(self._binding, AsymmetricBinding):
-            raise VerificationError("token", "Encrypted data does not use a key of the policy's binding")
-        self._check_derivation(source)
-        self._decrypted_under.add(source.context.identifier)
+            if source.ephemeral is not None and source.derived is DerivedKeys.NONE:
+                return source.secret
+        elif isinstance(binding, SymmetricBinding):
+            return self._symmetric_data_key(binding, source)
+        raise _foreign_key()
+
+    def _symmetric_data_key(self, binding: SymmetricBinding, source: KeySource) -> bytes:
+        if not fits_binding(binding.encryption_token, source):
+            raise _foreign_key()
+        if source.ephemeral is not None and not self._takes(source.ephemeral):
+            raise _foreign_key()
+        check_derivation(binding.encryption_token, source)
+        self._decrypted_under.add(name_of(source))
         length = encryption.key_length(self._suite.encryption)
-        return source.secret if source.derived and not source.unsized else source.secret[:length]
+        sized = source.derived is not DerivedKeys.NONE and not source.unsized
+        return source.secret if sized else source.secret[:length]
 
     def _put(self, data: etree._Element, path: tuple[int, ...], plaintext: bytes) -> etree._Element:
         """Put plaintext in the place of *data*; find everything again where that made a new tree.
@@ -431,6 +532,7 @@ class _Reader:
         for found in self._signatures.values():
             found.elements = [element for element in found.elements if not _is_within(element, data)]
         decrypted = [path_of(element) for element in self._decrypted]
+        contents = [path_of(element) for element in self._contents]
         signed = [[path_of(element) for element in found.elements] for found in self._signatures.values()]
         one, siblings = data.get("Type") == XENC_ELEMENT, len(element_at(self._soap.envelope, path))
         root = splice(data, plaintext)
@@ -441,130 +543,34 @@ class _Reader:
             self._header.index(parent)
             return parent
         self._soap = Soap.of(root)
-        self._header = SecurityHeader(self._soap, self._environment.limits)
+        self._header = SecurityHeader(self._soap, self._environment.limits, needed=self._needed)
         if self._timestamp is not None:
             self._timestamp = self._header.element.find(TIMESTAMP)
         self._decrypted = [element_at(root, place) for place in decrypted]
+        self._contents = [element_at(root, place) for place in contents]
         for found, places in zip(self._signatures.values(), signed, strict=True):
             found.elements = [element_at(root, place) for place in places]
         return parent
 
     # -------------------------------------------------------------------------------------- judgement
 
-    def judge(self, sent: tuple[bytes, ...]) -> Verified:
-        """Whether what was signed and encrypted is what the policy demands."""
-        self._soap = Soap.of(self._soap.envelope)
-        refuse_depth(self._soap.envelope, self._environment.limits)
-        primary = self._primary()
-        self._check_signed(primary)
-        self._check_encrypted(primary)
-        self._check_required()
-        if sent and self._policy.confirms_signatures:
-            self._check_confirmed(primary, sent)
+    def verified(self, judge: Judge, sent: tuple[bytes, ...], seen: SeenSignatures | None) -> Verified:
+        """What the message proved, if it is what the policy demands."""
+        found = judge.judge(sent, seen)
+        primary, opened = found.primary, judge.opened
         return Verified(
-            soap=self._soap,
-            addressing=read_addressing(self._soap),
-            signer=primary.source.certificate,
-            context=primary.source.context,
-            endorsed_by=self._endorsements(primary),
-            signed=tuple(primary.elements),
-            decrypted=tuple(self._decrypted),
-            signature_values=tuple(found.form.value for found in self._signatures.values()),
-        )
-
-    def _primary(self) -> _Signature:
-        """The one signature by the binding's token."""
-        symmetric = isinstance(self._binding, SymmetricBinding)
-        candidates = [
-            found for found in self._signatures.values() if (found.source.context is not None) == symmetric
-        ]
-        if len(candidates) != 1:
-            raise VerificationError(
-                "signature-missing", "The message is not signed once as the policy demands"
-            )
-        primary = candidates[0]
-        if symmetric:
-            self._check_derivation(primary.source)
-            if len(primary.source.secret) < self._suite.signature_key_length:
-                raise VerificationError("derived-key", "The key of a signature is too short")
-            context = primary.source.context
-            if context is not None and len(context.secret) < self._suite.minimum_key_length:
-                raise VerificationError("context", "The key of the context is too short for the policy")
-        if self._binding.encrypt_signature and not primary.hidden:
-            raise VerificationError("encrypted-parts", "The policy demands an encrypted signature")
-        return primary
-
-    def _check_derivation(self, source: KeySource) -> None:
-        token = getattr(self._binding, "signature_token", None)
-        if not isinstance(token, SecureConversationToken):
-            return
-        allowed = {DerivedKeys.EXPLICIT: (True,), DerivedKeys.NONE: (False,), DerivedKeys.ANY: (True, False)}
-        if source.derived not in allowed.get(token.derived_keys, ()):
-            raise VerificationError("derived-key", "Keys are not derived as the policy demands")
-
-    def _check_signed(self, primary: _Signature) -> None:
-        required = [self._soap.body] if self._policy.signed.body else []
-        required += [block for block in self._soap.blocks() if self._policy.signed.header(str(block.tag))]
-        if self._timestamp is not None and self._binding.include_timestamp:
-            required.append(self._timestamp)
-        for part in required:
-            if not _holds(primary.elements, part):
-                name = etree.QName(part).localname
-                raise VerificationError(
-                    "signed-parts", f"The policy demands that {name} is signed, and it is not"
-                )
-
-    def _check_required(self) -> None:
-        tags = [str(block.tag) for block in self._soap.blocks()]
-        for part in self._policy.required.headers:
-            if not any(part.matches(tag) for tag in tags):
-                raise VerificationError(
-                    "required-parts", f"The policy demands a header {part.name or part.namespace}"
-                )
-
-    def _check_encrypted(self, primary: _Signature) -> None:
-        policy, body = self._policy, self._soap.body
-        required = [block for block in self._soap.blocks() if policy.encrypted.header(str(block.tag))]
-        if policy.encrypted.body and (len(body) or (body.text or "").strip()):
-            required.append(body)
-            if primary.body_was_clear == self._binding.encrypt_before_signing and _holds(
-                self._decrypted, body
-            ):
-                raise VerificationError(
-                    "protection-order", "Signing and encryption are not in the policy's order"
-                )
-        for part in required:
-            if not _holds(self._decrypted, part):
-                name = etree.QName(part).localname
-                raise VerificationError(
-                    "encrypted-parts", f"The policy demands that {name} is encrypted, and it is not"
-                )
-        context = primary.source.context
-        if context is not None and self._decrypted_under - {context.identifier}:
-            raise VerificationError("context", "The message is signed and encrypted under two contexts")
-
-    def _check_confirmed(self, primary: _Signature, sent: tuple[bytes, ...]) -> None:
-        """Every signature of the request is confirmed, under the answer's signature (WSS 1.1, section 8.5)."""
-        confirmed = []
-        for element in self._header.element.iterchildren(CONFIRMATION):
-            if not _holds(primary.elements, element):
-                raise VerificationError("signature-confirmation", "A SignatureConfirmation is not signed")
-            try:
-                confirmed.append(base64.decode(element.get("Value") or ""))
-            except ValueError:
-                raise VerificationError(
-                    "signature-confirmation", "A SignatureConfirmation is not base64"
-                ) from None
-        if sorted(confirmed) != sorted(sent):
-            raise VerificationError("signature-confirmation", "The answer does not confirm our signatures")
-
-    def _endorsements(self, primary: _Signature) -> tuple[ContextKey, ...]:
-        """Contexts that signed the primary signature (WS-SecurityPolicy 1.2, section 8.3)."""
-        element = next(self._header.element[i] for i, found in self._signatures.items() if found is primary)
-        return tuple(
-            found.source.context
-            for found in self._signatures.values()
-            if found is not primary and found.source.context is not None and _holds(found.elements, element)
+            soap=opened.soap,
+            addressing=read_addressing(opened.soap),
+            signer=primary.source.certificate if primary is not None else None,
+            context=found.context,
+            endorsed_by=found.endorsed_by,
+            endorsers=found.endorsers,
+            usernames=found.usernames,
+            tokens=found.tokens,
+            ephemeral=primary.source.ephemeral if primary is not None else None,
+            signed=tuple(primary.elements) if primary is not None else (),
+            decrypted=tuple(e for e in (*opened.decrypted, *opened.contents) if e.tag not in _OF_SIGNING),
+            signature_values=tuple(signed.form.value for signed in opened.signatures),
         )
 
 
@@ -572,6 +578,5 @@ def _is_within(element: etree._Element, other: etree._Element) -> bool:
     return element is other or any(node is other for node in element.iterancestors())
 
 
-def _holds(elements: list[etree._Element] | tuple[etree._Element, ...], element: etree._Element) -> bool:
-    """Whether this very element is among *elements*; equality would be the same, but says less."""
-    return any(element is other for other in elements)
+def _foreign_key() -> VerificationError:
+    return VerificationError("token", "Encrypted data does not use a key of the policy's binding")

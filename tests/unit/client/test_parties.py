@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.messages import asymmetric
 from tests.unit.parties import CLIENT, CLIENT2, NOW, SERVER, identity, pem, trust
 from zeep_secureconv import ConfigurationError, Trust
-from zeep_secureconv.client.parties import Parties, Peer, need_everything
+from zeep_secureconv.client.parties import Parties, Peer, need_everything, need_valid
+from zeep_secureconv.policy.needs import needs
 
 URL, OTHER = "http://localhost/a", "http://localhost/b"
 _CLIENT, _SERVER = identity("client"), identity("server")
@@ -89,19 +91,26 @@ def test_different_parties_have_different_fingerprints() -> None:
 
 def test_everything_is_needed() -> None:
     """The first thing that is missing, or out of date, is named with the argument that gives it."""
-    good = Parties.of(_CLIENT, trust(), SERVER.make())
-    need_everything(good.keyring(URL), URL, NOW)
-    old = SERVER.but(end=NOW - timedelta(hours=1)).make()
+    wanted = needs(asymmetric(), None)
+    good = Parties.of(_CLIENT, trust(), SERVER.make()).keyring(URL)
+    need_everything(wanted, good, URL)
+    need_valid(wanted, good, URL, NOW)
     for parties, hint in (
         (Parties.of(None, trust(), SERVER.make()), "identity="),
         (Parties.of(_CLIENT, None, SERVER.make()), "trust="),
         (Parties.of(_CLIENT, trust(), None), "peer="),
-        (Parties.of(_CLIENT, trust(), old), "set the clock"),
     ):
-        with pytest.raises(ConfigurationError) as caught:
-            need_everything(parties.keyring(URL), URL, NOW)
+        with pytest.raises(ConfigurationError, match="AsymmetricBinding") as caught:
+            need_everything(wanted, parties.keyring(URL), URL)
         assert hint in str(caught.value.hint)
         assert caught.value.endpoint == URL
+    later = NOW + timedelta(days=2)
+    with pytest.raises(ConfigurationError, match="Our certificate is not valid now") as caught:
+        need_valid(wanted, good, URL, later)
+    assert "set the clock" in str(caught.value.hint)
+    old = Parties.of(_CLIENT, trust(), SERVER.but(end=NOW - timedelta(hours=1)).make()).keyring(URL)
+    with pytest.raises(ConfigurationError, match="The service's certificate"):
+        need_valid(wanted, old, URL, NOW)
 
 
 def test_its_repr_shows_no_key() -> None:

@@ -86,7 +86,7 @@ class Pair:
 
     def read(self, exchange: Exchange) -> tuple[Verified, RequestSecurityToken]:
         """What the service makes of a request for a context."""
-        verified = unprotect(wire(exchange.soap), self.policy.bootstrap, self.service_ring, self.environment)
+        verified = unprotect(wire(exchange.soap), self.policy.bootstrap.request, self.service_ring, self.environment)
         assert verified.soap.payload is not None
         return verified, request_from_xml(verified.soap.payload, self.limits)
 
@@ -116,7 +116,7 @@ class Pair:
         reply.body.append(response_to_xml(response, self.dialect, exchange.kind))
         ring = replace(self.service_ring, peer=verified.signer, signing=signer or self.service_ring.signing)
         return self.secure(
-            reply, policy or self.policy.bootstrap, ring, relates_to or exchange.protected.message_id
+            reply, policy or self.policy.bootstrap.response, ring, relates_to or exchange.protected.message_id
         )
 
     def secure(self, reply: Soap, policy: Policy, ring: Keyring, relates_to: str | None) -> Soap:

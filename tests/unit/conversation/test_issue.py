@@ -422,7 +422,7 @@ def test_a_fault_is_handed_out(secure: bool) -> None:
     fault = make_fault(pair.policy.soap, code=f"{{{WST_200512}}}RequestFailed", text="no")
     if secure:
         ring = replace(pair.service_ring, peer=identity("client").certificate)
-        fault = pair.secure(fault, pair.policy.bootstrap, ring, exchange.protected.message_id)
+        fault = pair.secure(fault, pair.policy.bootstrap.response, ring, exchange.protected.message_id)
     answer = pair.accept(exchange, fault)
     assert isinstance(answer, Reply)
     assert answer.fault is not None
@@ -436,7 +436,7 @@ def test_an_empty_answer_is_refused() -> None:
     exchange = pair.ask()
     ring = replace(pair.service_ring, peer=identity("client").certificate)
     empty = pair.secure(
-        new_envelope(pair.policy.soap), pair.policy.bootstrap, ring, exchange.protected.message_id
+        new_envelope(pair.policy.soap), pair.policy.bootstrap.response, ring, exchange.protected.message_id
     )
     with pytest.raises(VerificationError) as caught:
         pair.accept(exchange, empty)

@@ -92,7 +92,7 @@ def test_a_policy_without_bootstrap_is_refused() -> None:
 def test_the_bootstrap_is_signed_and_encrypted_in_any_case() -> None:
     """A bootstrap that asks for neither is strengthened: Body signed, Body encrypted."""
     weak = asymmetric(signed=Parts(headers=SIGNED.headers), encrypted=Parts())
-    made = conversation(bootstrap=weak).bootstrap
+    made = conversation(bootstrap=weak).bootstrap.response
     assert made.signed == Parts(body=True, headers=SIGNED.headers)
     assert made.encrypted == Parts(body=True)
     assert made.binding == weak.binding
@@ -102,36 +102,36 @@ def test_the_bootstrap_is_signed_and_encrypted_in_any_case() -> None:
 def test_the_bootstrap_refers_as_the_outer_policy_says() -> None:
     """Wss of the bootstrap counts, and without one that of the application."""
     inner, outer = Wss(version="1.1"), Wss(version="1.0")
-    assert conversation(bootstrap=asymmetric(wss=inner), wss=outer).bootstrap.wss == inner
-    assert conversation(wss=outer).bootstrap.wss == outer
+    assert conversation(bootstrap=asymmetric(wss=inner), wss=outer).bootstrap.request.wss == inner
+    assert conversation(wss=outer).bootstrap.request.wss == outer
 
 
 def test_cancel_is_signed_and_in_clear() -> None:
     """Whatever the binding, a Cancel is signed with Body and addressing, and nothing of it is encrypted."""
     policy = conversation(encrypt_before_signing=True, encrypt_signature=True)
-    for cancel in (policy.cancel_request, policy.cancel_response):
+    for cancel in (policy.cancel.request, policy.cancel.response):
         binding = binding_of(cancel)
         assert not binding.encrypt_before_signing
         assert not binding.encrypt_signature
         assert cancel.encrypted == Parts()
         assert cancel.signed.body
-    assert policy.cancel_request.signed.headers == (HeaderPart(namespace=WSA_2005),)
-    assert binding_of(policy.cancel_request).include_timestamp
+    assert policy.cancel.request.signed.headers == (HeaderPart(namespace=WSA_2005),)
+    assert binding_of(policy.cancel.request).include_timestamp
 
 
 def test_cancel_uses_the_keys_of_the_application() -> None:
     """The request's keys are derived as the application's are; the answer may come under the raw key too."""
     for derived in (DerivedKeys.EXPLICIT, DerivedKeys.NONE):
         policy = conversation(derived_keys=derived)
-        assert token_of(policy.cancel_request).derived_keys is derived
-        assert token_of(policy.cancel_response).derived_keys is DerivedKeys.ANY
+        assert token_of(policy.cancel.request).derived_keys is derived
+        assert token_of(policy.cancel.response).derived_keys is DerivedKeys.ANY
 
 
 def test_cancel_signs_the_generation_of_addressing_in_use() -> None:
     """Under 2004/08 the addressing headers of that generation are signed."""
     policy = conversation(addressing=WSA_2004)
     assert policy.wsa == WSA_2004
-    assert policy.cancel_request.signed.headers == (HeaderPart(namespace=WSA_2004),)
+    assert policy.cancel.request.signed.headers == (HeaderPart(namespace=WSA_2004),)
     assert conversation(bootstrap=asymmetric(addressing=WSA_2004)).wsa == WSA_2004
     assert conversation().wsa == WSA_2005
 

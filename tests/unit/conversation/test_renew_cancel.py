@@ -187,7 +187,7 @@ def answer_cancel(pair: Pair, exchange: Exchange, *, raw: bool = False, cancelle
         raw: secure the answer with the raw key, as CXF does.
         cancelled: what it says.
     """
-    verified = unprotect(wire(exchange.soap), pair.policy.cancel_request, pair.service_ring, pair.environment)
+    verified = unprotect(wire(exchange.soap), pair.policy.cancel.request, pair.service_ring, pair.environment)
     assert verified.context is not None
     assert verified.soap.payload is not None
     request = request_from_xml(verified.soap.payload, pair.limits)
@@ -205,9 +205,9 @@ def answer_cancel(pair: Pair, exchange: Exchange, *, raw: bool = False, cancelle
             RequestType.CANCEL,
         )
     )
-    policy = pair.policy.cancel_request
+    policy = pair.policy.cancel.request
     if raw:
-        policy = conversation(derived_keys=DerivedKeys.NONE).cancel_request
+        policy = conversation(derived_keys=DerivedKeys.NONE).cancel.request
     ring = replace(pair.service_ring, context=context.key)
     return pair.secure(reply, policy, ring, exchange.protected.message_id)
 
@@ -276,11 +276,11 @@ def test_a_bootstrap_secured_cancel_is_refused() -> None:
     pair = Pair()
     mine = pair.issue()
     verified = unprotect(
-        wire(ask_cancel(pair, mine).soap), pair.policy.cancel_request, pair.service_ring, pair.environment
+        wire(ask_cancel(pair, mine).soap), pair.policy.cancel.request, pair.service_ring, pair.environment
     )
     assert verified.context is not None
     with pytest.raises(VerificationError) as caught:
-        unprotect(wire(pair.ask().soap), pair.policy.cancel_request, pair.service_ring, pair.environment)
+        unprotect(wire(pair.ask().soap), pair.policy.cancel.request, pair.service_ring, pair.environment)
     assert caught.value.check == "signature-missing"
     identity("client")
 

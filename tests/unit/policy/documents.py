@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from string import Template
 
 import pytest
 from lxml import etree
 
+from tests.peers.peer import CXF
+from tests.peers.variants import Variant
 from zeep_secureconv.errors import PolicyError
-from zeep_secureconv.names import WSDL_SOAP11, WSDL_SOAP12, WSU
 from zeep_secureconv.policy import EndpointPolicy, Policy, SymmetricBinding, read_policy, read_wsdl
 
 BODY = "<sp:SignedParts><sp:Body/></sp:SignedParts>"
 HEADER = '<sp:SignedParts><sp:Header Namespace="urn:h"/></sp:SignedParts>'
-
-_RESOURCES = Path(__file__).parents[2] / "peers" / "cxf" / "src" / "main" / "resources"
-_OPERATIONS = {"echo": None, "sum": None, "fail": "PeerFault", "big": None, "whoami": None}
-_NAMESPACE = "urn:secureconv:peer"
 
 
 def parsed(text: str) -> etree._Element:
@@ -27,58 +23,8 @@ def parsed(text: str) -> etree._Element:
 
 
 def cxf_wsdl(variant: str) -> str:
-    """The WSDL that the CXF peer publishes for a variant, composed as its Variant.java does."""
-    root = etree.parse(_RESOURCES / "policies" / f"{variant}.xml").getroot()
-    policies = {policy.get(f"{{{WSU}}}Id", ""): policy for policy in root if "Policy" in str(policy.tag)}
-    wsp = etree.QName(next(iter(policies.values()))).namespace or ""
-    messages, port_type, binding, body = "", "", "", '<soap:body use="literal"/>'
-    for name, fault in _OPERATIONS.items():
-        messages += _message(name, name) + _message(f"{name}Response", f"{name}Response")
-        port_type += (
-            f'<wsdl:operation name="{name}">'
-            f'<wsdl:input message="tns:{name}" wsaw:Action="{_NAMESPACE}:{name}"/>'
-            f'<wsdl:output message="tns:{name}Response" wsaw:Action="{_NAMESPACE}:{name}Response"/>'
-        )
-        binding += (
-            f'<wsdl:operation name="{name}"><soap:operation soapAction="{_NAMESPACE}:{name}"/>'
-            f"<wsdl:input>{_references(policies, 'Message', 'Input')}{body}</wsdl:input>"
-            f"<wsdl:output>{_references(policies, 'Message', 'Output')}{body}</wsdl:output>"
-        )
-        if fault is not None:
-            messages += _message(fault, fault)
-            port_type += (
-                f'<wsdl:fault name="{fault}" message="tns:{fault}" wsaw:Action="{_NAMESPACE}:{name}Fault"/>'
-            )
-            binding += (
-                f'<wsdl:fault name="{fault}">{_references(policies, "Fault")}'
-                f'<soap:fault name="{fault}" use="literal"/></wsdl:fault>'
-            )
-        port_type += "</wsdl:operation>"
-        binding += "</wsdl:operation>"
-    slots = {
-        "@SOAP_NS@": WSDL_SOAP12 if root.get("soap") == "1.2" else WSDL_SOAP11,
-        "@WSP_NS@": wsp,
-        "@POLICIES@": "\n".join(etree.tostring(policy, encoding="unicode") for policy in policies.values()),
-        "@MESSAGES@": messages,
-        "@PORTTYPE@": port_type,
-        "@REF_ENDPOINT@": _references(policies, "Endpoint"),
-        "@BINDING@": binding,
-        "@ADDRESS@": "http://127.0.0.1:8080/peer",
-    }
-    text = (_RESOURCES / "peer.wsdl").read_text("utf-8")
-    for slot, content in slots.items():
-        text = text.replace(slot, content)
-    return text
-
-
-def _references(policies: dict[str, etree._Element], *ids: str) -> str:
-    return "".join(f'<wsp:PolicyReference URI="#{name}"/>' for name in ids if name in policies)
-
-
-def _message(name: str, element: str) -> str:
-    return (
-        f'<wsdl:message name="{name}"><wsdl:part name="parameters" element="tns:{element}"/></wsdl:message>'
-    )
+    """The WSDL that the CXF peer publishes for a variant."""
+    return Variant(CXF, variant).wsdl("http://127.0.0.1:8080/peer")
 
 
 _POLICY = Template("""<wsp:Policy
@@ -87,6 +33,7 @@ _POLICY = Template("""<wsp:Policy
   xmlns:sp13="http://docs.oasis-open.org/ws-sx/ws-securitypolicy/200802"
   xmlns:mssp="http://schemas.microsoft.com/ws/2005/07/securitypolicy"
   xmlns:cxf="http://cxf.apache.org/custom/security-policy"
+  xmlns:spe="http://www.ibm.com/xmlns/prod/websphere/200605/ws-securitypolicy-ext"
   xmlns:wst="http://docs.oasis-open.org/ws-sx/ws-trust/200512"
   xmlns:wsam="http://www.w3.org/2007/05/addressing/metadata"
   xmlns:wsrmp="http://docs.oasis-open.org/ws-rx/wsrmp/200702"

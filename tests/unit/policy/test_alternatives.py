@@ -131,7 +131,7 @@ def test_reference(identity: str, uri: str) -> None:
     [
         ("#Q", "leads to no policy"),
         ("#", "leads to no policy"),
-        ("", "outside the document"),
+        ("", "leads to no policy"),
         ("http://example.org/policy.xml", "outside the document"),
         ("other.wsdl#P", "outside the document"),
         ("file:///etc/passwd", "outside the document"),

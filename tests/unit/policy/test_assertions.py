@@ -23,6 +23,7 @@ from zeep_secureconv.names import (
     WSC_200512,
     WST_2005,
     WST_200512,
+    WSSE,
 )
 from zeep_secureconv.policy import (
     SUITES,
@@ -40,6 +41,8 @@ from zeep_secureconv.policy import (
     X509Token,
     read_policy,
 )
+
+MTOM = "http://schemas.xmlsoap.org/ws/2004/09/policy/optimizedmimeserialization"
 
 
 def token(**slots: str) -> SecureConversationToken:
@@ -103,7 +106,7 @@ def test_layouts_with_a_timestamp(layout: Layout) -> None:
 @pytest.mark.parametrize(
     ("assertion", "field", "value"),
     [
-        ("<sp:RequireDerivedKeys/>", "derived_keys", DerivedKeys.EXPLICIT),
+        ("<sp:RequireDerivedKeys/>", "derived_keys", DerivedKeys.EITHER),
         ("<sp:RequireExplicitDerivedKeys/>", "derived_keys", DerivedKeys.EXPLICIT),
         ("<sp:RequireImpliedDerivedKeys/>", "derived_keys", DerivedKeys.IMPLIED),
         ("<sp:RequireImplicitDerivedKeys/>", "derived_keys", DerivedKeys.IMPLIED),
@@ -152,7 +155,7 @@ def test_options_of_a_secure_conversation_token(assertion: str, field: str, valu
             "references",
             frozenset({ReferenceStyle.THUMBPRINT, ReferenceStyle.ISSUER_SERIAL}),
         ),
-        ("<sp:RequireDerivedKeys/>", "derived_keys", DerivedKeys.EXPLICIT),
+        ("<sp:RequireDerivedKeys/>", "derived_keys", DerivedKeys.EITHER),
         ("<sp:RequireExplicitDerivedKeys/>", "derived_keys", DerivedKeys.EXPLICIT),
         ("<sp:RequireImpliedDerivedKeys/>", "derived_keys", DerivedKeys.IMPLIED),
     ],
@@ -262,10 +265,15 @@ def test_wss_options() -> None:
 
 def test_trust_options() -> None:
     """Trust10 and Trust13 give the generation of WS-Trust and its demands."""
-    trust10 = "<sp:MustSupportIssuedTokens/><sp:RequireClientEntropy/><sp:RequireServerEntropy/>"
+    supported = "".join(
+        f"<sp:MustSupport{what}/>"
+        for what in ("IssuedTokens", "ClientChallenge", "ServerChallenge", "InteractiveChallenge")
+    )
+    trust10 = f"{supported}<sp:RequireClientEntropy/><sp:RequireServerEntropy/>"
     trust13 = f"{trust10}<sp:RequireRequestSecurityTokenCollection/><sp:RequireAppliesTo/>"
     old = policy(more=f"<sp:Trust10><wsp:Policy>{trust10}</wsp:Policy></sp:Trust10>")
     new = policy(more=f"<sp:Trust13><wsp:Policy>{trust13}</wsp:Policy></sp:Trust13>")
+    scoped = policy(more="<sp:Trust13><wsp:Policy><sp13:ScopePolicy15/></wsp:Policy></sp:Trust13>")
     assert old.trust == TrustOptions(wst=WST_2005, require_client_entropy=True, require_server_entropy=True)
     assert new.trust == TrustOptions(
         wst=WST_200512,
@@ -274,6 +282,7 @@ def test_trust_options() -> None:
         require_rstr_collection=True,
         require_applies_to=True,
     )
+    assert scoped.trust == TrustOptions(wst=WST_200512, scope_policy_15=True)
     assert policy().trust is None
 
 
@@ -323,55 +332,86 @@ def test_parts_said_twice_join() -> None:
 @pytest.mark.parametrize(
     ("assertion", "named"),
     [
-        ("<sp:SignedParts/>", "SignedParts"),
-        ("<sp:EncryptedParts/>", "EncryptedParts"),
+        ("<sp:RequiredParts/>", "RequiredParts"),
         ("<sp:SignedParts><sp:Body/><sp:Attachments/></sp:SignedParts>", "Attachments"),
         ('<sp:SignedParts><sp:Header Name="A"/></sp:SignedParts>', "Header"),
         ("<sp:SignedParts><sp:Element/></sp:SignedParts>", "Element"),
     ],
 )
 def test_parts_that_cannot_be_expressed(assertion: str, named: str) -> None:
-    """Parts beyond Body and headers, and an assertion without any, are refused by name."""
+    """Parts beyond Body and headers, and sp:RequiredParts without any, are refused by name."""
     assert refused(more=assertion).assertion == f"{{{SP_200702}}}{named}"
 
 
 @pytest.mark.parametrize(
-    "assertion",
+    ("kind", "parts"),
     [
-        "sp:TransportBinding",
-        "sp:SupportingTokens",
-        "sp:SignedSupportingTokens",
-        "sp:EndorsingSupportingTokens",
-        "sp:SignedEndorsingSupportingTokens",
-        "sp:SignedEncryptedSupportingTokens",
-        "sp:EncryptedSupportingTokens",
-        "sp:EndorsingEncryptedSupportingTokens",
-        "sp:SignedEndorsingEncryptedSupportingTokens",
-        "sp:SignedElements",
-        "sp:EncryptedElements",
-        "sp:ContentEncryptedElements",
-        "sp:RequiredElements",
-        "wsrmp:RMAssertion",
+        ("Signed", Parts(body=True, headers=(HeaderPart(namespace=None),))),
+        ("Encrypted", Parts(body=True)),
     ],
 )
-def test_assertions_that_are_not_supported_yet(assertion: str) -> None:
-    """What is understood but cannot be done is refused by name, unless it is optional."""
-    error = refused(more=f"<{assertion}/>")
-    assert f"{assertion} is not supported yet" in error.message
-    assert error.assertion is not None
-    assert error.assertion.endswith("}" + assertion.partition(":")[2])
-    assert policy(more=f'<{assertion} wsp:Optional="true"/>') == policy()
+def test_an_empty_parts_assertion_has_the_meaning_of_the_standard(kind: str, parts: Parts) -> None:
+    """Without parts, sp:SignedParts is Body and every header, and sp:EncryptedParts the Body."""
+    changed: dict[str, Any] = {kind.lower(): parts}
+    assert policy(more=f"<sp:{kind}Parts/>") == replace(policy(), **changed)
+
+
+def test_every_header_is_not_the_one_that_holds_the_signature() -> None:
+    """The wildcard matches every header but wsse:Security, which cannot sign itself."""
+    everything = policy(more="<sp:SignedParts/>").signed
+    assert everything.header("{urn:x}Any")
+    assert everything.header("Unqualified")
+    assert not everything.header(f"{{{WSSE}}}Security")
 
 
 @pytest.mark.parametrize(
-    "kind", ["Kerberos", "SpnegoContext", "Saml", "Issued", "Username", "SecurityContext"]
+    ("assertion", "says"),
+    [
+        ("<wsrmp:RMAssertion/>", "WS-ReliableMessaging is not supported yet"),
+        (f'<m:OptimizedMimeSerialization xmlns:m="{MTOM}"/>', "MTOM"),
+        ("<wsam:Addressing><wsp:Policy><wsam:NonAnonymousResponses/></wsp:Policy></wsam:Addressing>", "answers"),
+    ],
 )
-def test_tokens_that_are_not_supported_yet(kind: str) -> None:
-    """A token that cannot be had is refused by name."""
-    initiator = f"<sp:InitiatorToken><wsp:Policy><sp:{kind}Token/></wsp:Policy></sp:InitiatorToken>"
-    error = refused(initiator=initiator)
-    assert error.assertion == f"{{{SP_200702}}}{kind}Token"
-    assert "not supported yet" in error.message
+def test_assertions_that_are_not_supported(assertion: str, says: str) -> None:
+    """What is understood but cannot be done is refused by name with a hint, unless it is optional."""
+    error = refused(more=assertion)
+    assert "is not supported" in error.message
+    assert error.hint is not None
+    assert says in error.hint
+    optional = f"<wsp:ExactlyOne>{assertion}<wsp:All/></wsp:ExactlyOne>"
+    assert policy(more=optional) == policy()
+
+
+@pytest.mark.parametrize(
+    ("token", "says"),
+    [
+        ("sp:KerberosToken", "X509Token or UsernameToken"),
+        ("sp:SpnegoContextToken", "negotiateServiceCredential=false"),
+        ("mssp:SslContextToken", "negotiateServiceCredential=false"),
+        ("mssp:RsaToken", ""),
+        ("sp:KeyValueToken", ""),
+        ("sp:SecurityContextToken", "BootstrapPolicy"),
+    ],
+)
+@pytest.mark.parametrize("place", ["initiator", "more"])
+def test_tokens_that_are_not_supported(token: str, says: str, place: str) -> None:
+    """A token that cannot be had is refused by name with a hint, in a binding and as a supporting token."""
+    assertion = "InitiatorToken" if place == "initiator" else "EndorsingSupportingTokens"
+    error = refused(**{place: f"<sp:{assertion}><wsp:Policy><{token}/></wsp:Policy></sp:{assertion}>"})
+    assert error.assertion is not None
+    assert error.assertion.endswith("}" + token.partition(":")[2])
+    assert "is not supported" in error.message
+    assert error.hint is not None
+    assert says in error.hint
+
+
+@pytest.mark.parametrize("token", ["sp:SamlToken", "sp:IssuedToken", "sp:RelToken", "spe:LTPAToken"])
+def test_tokens_without_a_key_protect_nothing(token: str) -> None:
+    """A token that is carried and not understood cannot be the token of a binding."""
+    error = refused(initiator=f"<sp:InitiatorToken><wsp:Policy><{token}/></wsp:Policy></sp:InitiatorToken>")
+    assert "gives no key" in error.message
+    assert error.assertion is not None
+    assert error.assertion.endswith("}" + token.partition(":")[2])
 
 
 @pytest.mark.parametrize(
@@ -380,7 +420,7 @@ def test_tokens_that_are_not_supported_yet(kind: str) -> None:
         ("parameter", "<sp:Issuer/>", "Issuer"),
         ("parameter", "<sp:IssuerName>urn:sts</sp:IssuerName>", "IssuerName"),
         ("x509_parameter", "<sp:Issuer/>", "Issuer"),
-        ("more", "<sp:Trust13><wsp:Policy><sp:MustSupportClientChallenge/></wsp:Policy></sp:Trust13>", None),
+        ("more", "<sp:Trust13><wsp:Policy><sp:MustSupportUnheard/></wsp:Policy></sp:Trust13>", None),
         (
             "more",
             "<sp:Trust10><wsp:Policy><sp:RequireAppliesTo/></wsp:Policy></sp:Trust10>",
@@ -524,5 +564,5 @@ def test_configuration_of_vendors_is_ignored(assertion: str) -> None:
 
 def test_ignorable_does_not_reach_security() -> None:
     """A demand of WS-SecurityPolicy is not ignored, whatever it is marked."""
-    assert "SignedElements" in refused(more='<sp:SignedElements wsp:Ignorable="true"/>').message
+    assert "KerberosToken" in refused(more='<sp:KerberosToken wsp:Ignorable="true"/>').message
     assert "Unheard" in refused(more='<x:Unheard wsp:Ignorable="false"/>').message

@@ -1,0 +1,537 @@
+"""Whether what was verified in a message is what its policy demands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from lxml import etree
+
+from ..environment import Environment
+from ..errors import VerificationError
+from ..policy.model import (
+    Binding,
+    DerivedKeys,
+    ElementPath,
+    KeyToken,
+    PasswordForm,
+    Policy,
+    SecureConversationToken,
+    SuppliedToken,
+    SupportingToken,
+    SymmetricBinding,
+    Token,
+    TransportBinding,
+    UsernameToken,
+    X509Token,
+)
+from ..soap.envelope import Soap
+from . import base64
+from .credentials import ReceivedToken, ReceivedUsername, kind_of
+from .elements import is_within, select
+from .header import BINARY_TOKEN, CONFIRMATION, CONTEXT_TOKENS, SIGNATURE, USERNAME, SecurityHeader
+from .keys import ContextKey, Keyring
+from .seen import SeenSignatures
+from .signature_form import SignatureForm
+from .sources import KeySource
+from .supporting import is_encrypted
+from .times import read_time
+from .tokens import read_certificates, read_username
+
+_DERIVED = {
+    DerivedKeys.EXPLICIT: (DerivedKeys.EXPLICIT,),
+    DerivedKeys.IMPLIED: (DerivedKeys.IMPLIED,),
+    DerivedKeys.EITHER: (DerivedKeys.EXPLICIT, DerivedKeys.IMPLIED),
+    DerivedKeys.NONE: (DerivedKeys.NONE,),
+    DerivedKeys.ANY: (DerivedKeys.NONE, DerivedKeys.EXPLICIT, DerivedKeys.IMPLIED),
+}
+
+
+@dataclass
+class VerifiedSignature:
+    """A signature whose value was verified.
+
+    Args:
+        place: which child of the header it is.
+        form: what it says.
+        source: the key that made it.
+        hidden: whether it was encrypted.
+        elements: what it covers, once the digests were compared.
+        body_was_clear: whether Body was decrypted when that was done.
+    """
+
+    place: int
+    form: SignatureForm
+    source: KeySource
+    hidden: bool
+    elements: list[etree._Element] = field(default_factory=list)
+    body_was_clear: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A message with everything verified and decrypted, before it is judged.
+
+    Args:
+        soap: the message.
+        header: its wsse:Security header.
+        timestamp: its Timestamp, or None.
+        signatures: in the order of the header.
+        decrypted: elements that were encrypted as a whole.
+        contents: elements whose content was encrypted.
+        encrypted_under: names of the symmetric keys that it was encrypted under.
+    """
+
+    soap: Soap
+    header: SecurityHeader
+    timestamp: etree._Element | None
+    signatures: tuple[VerifiedSignature, ...]
+    decrypted: tuple[etree._Element, ...]
+    contents: tuple[etree._Element, ...]
+    encrypted_under: frozenset[str]
+
+    def was_encrypted(self, element: etree._Element) -> bool:
+        """Whether an element was encrypted, itself or with something around it."""
+        return is_within(element, self.decrypted) or self.content_was_encrypted(element.getparent())
+
+    def content_was_encrypted(self, element: etree._Element | None) -> bool:
+        """Whether everything inside an element was encrypted."""
+        if element is None:
+            return False
+        return is_within(element, self.decrypted) or is_within(element, self.contents)
+
+
+def holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:
+    """Whether this very element is among *elements*; equality would be the same, but says less."""
+    return any(one is element for one in elements)
+
+
+# ------------------------------------------------------------------------------------------------ keys
+
+
+def fits(token: Token, source: KeySource) -> bool:
+    """Whether a key is of the kind that a supporting token, or a token of an AsymmetricBinding, gives."""
+    kinds: dict[type[Token], object] = {
+        X509Token: source.certificate,
+        SecureConversationToken: source.context,
+        UsernameToken: source.username,
+    }
+    return kinds.get(type(token)) is not None
+
+
+def fits_binding(token: KeyToken | None, source: KeySource) -> bool:
+    """Whether a key is of the kind that a token of a SymmetricBinding gives: a certificate gives an EncryptedKey."""
+    if token is None:
+        return False
+    return source.ephemeral is not None if isinstance(token, X509Token) else fits(token, source)
+
+
+def name_of(source: KeySource) -> str:
+    """What tells the secrets apart that symmetric keys are made from."""
+    if source.context is not None:
+        return f"context {source.context.identifier}"
+    if source.ephemeral is not None:
+        return f"key {source.ephemeral.sha1.hex()}"
+    return f"user {source.username.username if source.username else ''}"
+
+
+def check_key(token: Token, source: KeySource, binding: Binding) -> None:
+    """Whether a symmetric key is made as a token's policy says, and long enough for signatures.
+
+    Raises:
+        VerificationError: checks "derived-key" and "context".
+    """
+    check_derivation(token, source)
+    suite = binding.algorithm_suite
+    if source.certificate is not None:
+        return
+    if len(source.secret) < min(suite.signature_key_length, suite.minimum_key_length):
+        raise VerificationError("derived-key", "The key of a signature is too short")
+    if source.derived is not DerivedKeys.NONE and len(source.secret) < suite.signature_key_length:
+        raise VerificationError("derived-key", "The key of a signature is too short")
+    if source.context is not None and len(source.context.secret) < suite.minimum_key_length:
+        raise VerificationError("context", "The key of the context is too short for the policy")
+
+
+def check_derivation(token: Token | None, source: KeySource) -> None:
+    """Whether keys are derived as a token's policy says.
+
+    Raises:
+        VerificationError: check "derived-key".
+    """
+    if source.certificate is not None or token is None or isinstance(token, SuppliedToken):
+        return
+    if source.derived not in _DERIVED[token.derived_keys]:
+        raise VerificationError("derived-key", "Keys are not derived as the policy demands")
+
+
+def primary_signature(
+    signatures: Iterable[VerifiedSignature], binding: Binding, header: SecurityHeader, *, hides: bool
+) -> VerifiedSignature | None:
+    """The one signature by the binding's token; None under a TransportBinding, which has none.
+
+    Raises:
+        VerificationError: "signature-missing" when there is none, or more than one; "encrypted-parts" when it should
+            have been encrypted.
+    """
+    if isinstance(binding, TransportBinding):
+        return None
+    symmetric = isinstance(binding, SymmetricBinding)
+    token = binding.signature_token if isinstance(binding, SymmetricBinding) else None
+    candidates = [
+        found
+        for found in signatures
+        if (fits_binding(token, found.source) if symmetric else found.source.certificate is not None)
+        and not _endorses(found, header)
+    ]
+    if len(candidates) != 1:
+        raise VerificationError("signature-missing", "The message is not signed once as the policy demands")
+    primary = candidates[0]
+    if token is not None:
+        check_key(token, primary.source, binding)
+    if hides and not primary.hidden:
+        raise VerificationError("encrypted-parts", "The policy demands an encrypted signature")
+    return primary
+
+
+def _endorses(found: VerifiedSignature, header: SecurityHeader) -> bool:
+    """Whether a signature refers to another one."""
+    named = (header.find(reference.id) for reference in found.form.references)
+    return any(element is not None and element.tag == SIGNATURE for element in named)
+
+
+# ----------------------------------------------------------------------------------------------- parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What a message proves besides its primary signature.
+
+    Args:
+        primary: the binding's signature; None under a TransportBinding.
+        context: the context that secured the message.
+        endorsed_by, endorsers, usernames, tokens: see :class:`Verified`.
+    """
+
+    primary: VerifiedSignature | None
+    context: ContextKey | None
+    endorsed_by: tuple[ContextKey, ...]
+    endorsers: tuple[x509.Certificate, ...]
+    usernames: tuple[ReceivedUsername, ...]
+    tokens: tuple[ReceivedToken, ...]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges one message.
+
+    Args:
+        opened: the message.
+        policy: its policy.
+        keyring: says which side we are.
+        environment: time and bounds.
+        hides: whether the policy wants the signature encrypted.
+    """
+
+    opened: Opened
+    policy: Policy
+    keyring: Keyring
+    environment: Environment
+    hides: bool
+
+    def judge(self, sent: tuple[bytes, ...], seen: SeenSignatures | None) -> Judgement:
+        """Whether the message is what the policy demands.
+
+        Args:
+            sent: signature values of the request that it answers.
+            seen: memory of nonces.
+
+        Raises:
+            VerificationError: ``check`` names what is not.
+        """
+        binding, opened = self._binding, self.opened
+        primary = primary_signature(opened.signatures, binding, opened.header, hides=self.hides)
+        if primary is not None:
+            self._check_signed(primary)
+            self._check_encrypted(primary)
+            if binding.protect_tokens:
+                self._check_covers_token(primary)
+        self._check_required()
+        if sent and self.policy.confirms_signatures and primary is not None:
+            self._check_confirmed(primary, sent)
+        endorsements = self._endorsements(primary)
+        usernames, tokens = self._supporting(primary, endorsements, seen)
+        contexts = tuple(found.source.context for found in endorsements if found.source.context is not None)
+        context = primary.source.context if primary is not None else next(iter(contexts), None)
+        return Judgement(
+            primary=primary,
+            context=context,
+            endorsed_by=contexts,
+            endorsers=tuple(
+                found.source.certificate for found in endorsements if found.source.certificate is not None
+            ),
+            usernames=usernames,
+            tokens=tokens,
+        )
+
+    def _select(self, paths: Iterable[ElementPath]) -> list[etree._Element]:
+        return select(paths, self.opened.soap.envelope, self.environment.limits)
+
+    def _check_signed(self, primary: VerifiedSignature) -> None:
+        soap, signed = self.opened.soap, self.policy.signed
+        required = [soap.body] if signed.body else []
+        required += [block for block in _blocks(soap, self.opened.header) if signed.header(str(block.tag))]
+        if self.opened.timestamp is not None and self._binding.include_timestamp:
+            required.append(self.opened.timestamp)
+        own = self.opened.header.element
+        required += [
+            element
+            for element in self._select(signed.elements)
+            if element is not own and not (element.tag == SIGNATURE and element.getparent() is own)
+        ]
+        for part in required:
+            if not is_within(part, primary.elements):
+                raise VerificationError(
+                    "signed-parts", f"The policy demands that {_local(part)} is signed, and it is not"
+                )
+
+    @property
+    def _binding(self) -> Binding:
+        assert self.policy.binding is not None
+        return self.policy.binding
+
+    def _check_encrypted(self, primary: VerifiedSignature) -> None:
+        soap, encrypted, opened = self.opened.soap, self.policy.encrypted, self.opened
+        own = opened.header.element
+        required = [block for block in _blocks(soap, opened.header) if encrypted.header(str(block.tag))]
+        required += [
+            e for e in self._select(encrypted.elements) if not (e.tag == SIGNATURE and e.getparent() is own)
+        ]
+        for part in required:
+            if not opened.was_encrypted(part):
+                raise _not_encrypted(part)
+        contents = [soap.body] if encrypted.body else []
+        contents += self._select(encrypted.contents)
+        for part in contents:
+            if not _is_empty(part) and not opened.content_was_encrypted(part):
+                raise _not_encrypted(part)
+        in_order = primary.body_was_clear != self._binding.encrypt_before_signing
+        if encrypted.body and not in_order and holds(opened.contents, soap.body):
+            raise VerificationError(
+                "protection-order", "Signing and encryption are not in the policy's order"
+            )
+        self._check_one_secret(primary)
+
+    def _check_one_secret(self, primary: VerifiedSignature) -> None:
+        """Where one token gives both keys, both come from the same secret."""
+        binding = self._binding
+        if not isinstance(binding, SymmetricBinding) or binding.signature_token != binding.encryption_token:
+            return
+        if self.opened.encrypted_under - {name_of(primary.source)}:
+            raise VerificationError("context", "The message is signed and encrypted under two contexts")
+
+    def _check_covers_token(self, found: VerifiedSignature) -> None:
+        """With sp:ProtectTokens a signature covers the token of its key, where that is in the message (6.5)."""
+        token = self._token_of(found.source)
+        if token is not None and not holds(found.elements, token):
+            raise VerificationError(
+                "signed-parts", "The policy demands that tokens are signed, and one is not"
+            )
+
+    def _token_of(self, source: KeySource) -> etree._Element | None:
+        """The token in the header that a key comes from."""
+        return None if source.place is None else self.opened.header.element[source.place]
+
+    def _check_required(self) -> None:
+        tags = [str(block.tag) for block in self.opened.soap.blocks()]
+        for part in self.policy.required.headers:
+            if not any(part.matches(tag) for tag in tags):
+                raise VerificationError(
+                    "required-parts", f"The policy demands a header {part.name or part.namespace}"
+                )
+        for path in self.policy.required.elements:
+            if not self._select([path]):
+                raise VerificationError("required-parts", f"The policy demands an element {path.xpath}")
+
+    def _check_confirmed(self, primary: VerifiedSignature, sent: tuple[bytes, ...]) -> None:
+        """Every signature of the request is confirmed, under the answer's signature (WSS 1.1, section 8.5)."""
+        confirmed = []
+        for element in self.opened.header.element.iterchildren(CONFIRMATION):
+            if not holds(primary.elements, element):
+                raise VerificationError("signature-confirmation", "A SignatureConfirmation is not signed")
+            try:
+                confirmed.append(base64.decode(element.get("Value") or ""))
+            except ValueError:
+                raise VerificationError(
+                    "signature-confirmation", "A SignatureConfirmation is not base64"
+                ) from None
+        if sorted(confirmed) != sorted(sent):
+            raise VerificationError("signature-confirmation", "The answer does not confirm our signatures")
+
+    # --------------------------------------------------------------------------------- supporting tokens
+
+    def _endorsements(self, primary: VerifiedSignature | None) -> tuple[VerifiedSignature, ...]:
+        """The signatures over the primary one; over TLS those over the Timestamp (WS-SecurityPolicy 1.2, 8.3)."""
+        anchor = self.opened.timestamp
+        if primary is not None:
+            anchor = self.opened.header.element[primary.place]
+        return tuple(
+            found
+            for found in self.opened.signatures
+            if found is not primary and anchor is not None and holds(found.elements, anchor)
+        )
+
+    def _supporting(
+        self,
+        primary: VerifiedSignature | None,
+        endorsements: tuple[VerifiedSignature, ...],
+        seen: SeenSignatures | None,
+    ) -> tuple[tuple[ReceivedUsername, ...], tuple[ReceivedToken, ...]]:
+        """Every supporting token that the policy demands of a request is there, and as it says.
+
+        Each is found once: no signature and no token stands for two.
+        """
+        usernames: list[ReceivedUsername] = []
+        tokens: list[ReceivedToken] = []
+        if self.keyring.role != "client":
+            return (), ()  # answers have none
+        left, present = list(endorsements), list(self.opened.header.element)
+        for entry in self.policy.supporting:
+            if entry.endorsing:
+                source = self._take_endorsement(entry, left)
+                token = self._token_of(source)
+                if source.username is not None:
+                    usernames.append(source.username)
+            else:
+                token = self._take_token(entry, present)
+                self._read(entry.token, token, usernames, tokens, seen)
+            if token is not None and primary is not None:
+                self._check_token(entry, token, primary)
+        return tuple(usernames), tuple(tokens)
+
+    def _take_endorsement(self, entry: SupportingToken, left: list[VerifiedSignature]) -> KeySource:
+        for found in left:
+            if fits(entry.token, found.source):
+                left.remove(found)
+                check_key(entry.token, found.source, self._binding)
+                self._check_endorsed_parts(entry, found)
+                if self._binding.protect_tokens:
+                    self._check_covers_token(found)
+                return found.source
+        raise VerificationError(
+            "endorsement",
+            f"The policy demands that a {_kind(entry.token)} endorses the message, and none does",
+        )
+
+    def _check_endorsed_parts(self, entry: SupportingToken, found: VerifiedSignature) -> None:
+        named, soap = entry.signed_parts, self.opened.soap
+        required = [soap.body] if named.body else []
+        required += [block for block in _blocks(soap, self.opened.header) if named.header(str(block.tag))]
+        required += [element for element in self._select(named.elements) if element.tag != SIGNATURE]
+        for part in required:
+            if not is_within(part, found.elements):
+                raise VerificationError(
+                    "signed-parts", f"The policy demands that {_local(part)} is endorsed, and it is not"
+                )
+
+    def _take_token(self, entry: SupportingToken, present: list[etree._Element]) -> etree._Element:
+        for element in present:
+            if _is_token(entry.token, element):
+                present.remove(element)
+                return element
+        raise VerificationError(
+            "supporting-token", f"The policy demands a {_kind(entry.token)}, and the message has none"
+        )
+
+    def _check_token(self, entry: SupportingToken, token: etree._Element, primary: VerifiedSignature) -> None:
+        if entry.signed and not holds(primary.elements, token):
+            raise VerificationError(
+                "supporting-token",
+                f"The policy demands that the {_kind(entry.token)} is signed, and it is not",
+            )
+        if is_encrypted(entry, self.policy) and not self.opened.was_encrypted(token):
+            raise VerificationError(
+                "supporting-token",
+                f"The policy demands that the {_kind(entry.token)} is encrypted, and it is not",
+            )
+
+    def _read(
+        self,
+        policy: Token,
+        token: etree._Element,
+        usernames: list[ReceivedUsername],
+        tokens: list[ReceivedToken],
+        seen: SeenSignatures | None,
+    ) -> None:
+        if isinstance(policy, UsernameToken):
+            user = read_username(token, self.environment.limits)
+            self._check_username(policy, user, seen)
+            usernames.append(user)
+        elif isinstance(policy, SuppliedToken):
+            tokens.append(ReceivedToken(kind=kind_of(token), element=token))
+        elif isinstance(policy, X509Token):
+            read_certificates(token)
+
+    def _check_username(
+        self, policy: UsernameToken, user: ReceivedUsername, seen: SeenSignatures | None
+    ) -> None:
+        """Whether a user name comes with what the policy wants, and a digest is fresh and comes once."""
+        given = {
+            PasswordForm.TEXT: user.password is not None,
+            PasswordForm.DIGEST: user.digest is not None and bool(user.nonce) and bool(user.created),
+            PasswordForm.NONE: user.password is None and user.digest is None,
+        }
+        lacking = (policy.nonce and not user.nonce) or (policy.created and not user.created)
+        if not given[policy.password] or lacking:
+            raise VerificationError("username-token", "A UsernameToken is not as the policy demands")
+        environment = self.environment
+        now, age = environment.clock.now(), environment.message_lifetime + environment.clock_skew
+        if user.created:
+            created = read_time(user.created)
+            if not -environment.clock_skew <= now - created <= age:
+                raise VerificationError("username-token", "A UsernameToken is too old, or from the future")
+        if user.nonce and seen is not None:
+            mark = b"nonce " + user.username.encode() + b" " + user.nonce
+            if not seen.add(mark, until=now + age + environment.clock_skew, now=now):
+                raise VerificationError("replay", "A UsernameToken was received before")
+
+
+def _blocks(soap: Soap, header: SecurityHeader) -> list[etree._Element]:
+    return [block for block in soap.blocks() if block is not header.element]
+
+
+def _is_empty(element: etree._Element) -> bool:
+    return not len(element) and not (element.text or "").strip()
+
+
+def _local(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+def _not_encrypted(part: etree._Element) -> VerificationError:
+    return VerificationError(
+        "encrypted-parts", f"The policy demands that {_local(part)} is encrypted, and it is not"
+    )
+
+
+_IS_TOKEN: dict[type[Token], Callable[[str], bool]] = {
+    UsernameToken: lambda tag: tag == USERNAME,
+    X509Token: lambda tag: tag == BINARY_TOKEN,
+    SecureConversationToken: lambda tag: tag in CONTEXT_TOKENS,
+}
+
+
+def _is_token(token: Token, element: etree._Element) -> bool:
+    """Whether an element of the header may be what a supporting token's policy asks for."""
+    if not isinstance(element.tag, str):
+        return False
+    if isinstance(token, SuppliedToken):
+        return kind_of(element) in token.accepts if token.accepts else element.tag == BINARY_TOKEN
+    return _IS_TOKEN[type(token)](element.tag)
+
+
+def _kind(token: Token) -> str:
+    if isinstance(token, SuppliedToken):
+        return etree.QName(token.assertion).localname
+    return type(token).__name__
