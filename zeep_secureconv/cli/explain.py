@@ -25,7 +25,16 @@ from ..policy.presets import NAMES, Preset, is_preset, preset
 from ..policy.reader import read_document
 from ..wss.certificates import read_source
 from .describe import known_as
-from .explanation import Explanation, LegExplanation, Means, Message, Reader, explain_policy
+from .explanation import (
+    Explanation,
+    LegExplanation,
+    Means,
+    Message,
+    OutlineEntry,
+    Problem,
+    Reader,
+    explain_policy,
+)
 from .failures import EXPLAINED, printable
 from .failures import explain as failure_of
 from .options import FILE, credential_options, credentials
@@ -267,9 +276,17 @@ def _outline(explanation: Explanation) -> _Lines:
     if not explanation.outline:
         return
     yield "", None
-    yield "Assertions in the document", _HEADING
-    for depth, text in explanation.outline:
-        yield f"  {'  ' * depth}{text}", None
+    without = "; what is said above is without those that are marked" if explanation.application else ""
+    yield f"The assertions of the document{without}", _HEADING
+    for entry in explanation.outline:
+        text = f"  {'  ' * entry.depth}{entry.assertion} (line {entry.line})"
+        refused = any(_is_about(problem, entry) for problem in explanation.problems)
+        yield f"{text} <- here" if refused else text, _BAD if refused else None
+
+
+def _is_about(problem: Problem, entry: OutlineEntry) -> bool:
+    name = (problem.assertion or "").rpartition("}")[2]
+    return name == entry.assertion and (problem.position or "").startswith(f"line {entry.line} of ")
 
 
 def _credentials(explanation: Explanation) -> _Lines:

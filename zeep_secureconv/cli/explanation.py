@@ -14,6 +14,7 @@ from ..client.parties import Parties, missing
 from ..client.policies import is_https
 from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
 from ..errors import ConfigurationError, PolicyError, SecureConversationError
+from ..names import WSP_2004, WSP_W3C
 from ..policy.algorithms import weak_algorithms
 from ..policy.choice import Satisfiable
 from ..policy.model import Direction, EndpointPolicy, OperationPolicy, Policy, SuppliedToken
@@ -26,6 +27,7 @@ from .failures import explain
 from .sample import MessageLayout, Samples
 
 _MAX_PROBLEMS = 20
+_WSP = frozenset({WSP_2004, WSP_W3C})
 _LINE = re.compile(r"line (\d+) of (.*)", re.DOTALL)
 
 #: Makes the policy of a document; the second argument says why an alternative cannot be satisfied, or None.
@@ -131,6 +133,21 @@ class LegExplanation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutlineEntry:
+    """One assertion of a document.
+
+    Args:
+        depth: how many assertions it stands in.
+        assertion: its local name.
+        line: of the document.
+    """
+
+    depth: int
+    assertion: str
+    line: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """All that there is to say of a policy.
 
@@ -139,7 +156,7 @@ class Explanation:
         application: calls, one entry for each group of operations that are alike; () where nothing is known.
         credentials: what the user must supply, and whether he did.
         problems: what is in the way; the first is what stops a call.
-        outline: where the policy cannot be read as it is, its assertions as they are nested, each with its depth.
+        outline: where the policy cannot be read as it is, its assertions as they are nested.
     """
 
     address: str | None = None
@@ -152,7 +169,7 @@ class Explanation:
     application: tuple[LegExplanation, ...] = ()
     credentials: tuple[CredentialNeed, ...] = ()
     problems: tuple[Problem, ...] = ()
-    outline: tuple[tuple[int, str], ...] = ()
+    outline: tuple[OutlineEntry, ...] = ()
 
     @property
     def missing(self) -> tuple[CredentialNeed, ...]:
@@ -170,10 +187,28 @@ class Explanation:
         legs = (*((self.bootstrap,) if self.bootstrap else ()), *self.application)
         return tuple(dict.fromkeys(uri for leg in legs for uri in leg.weak))
 
+    @property
+    def layout(self) -> dict[str, list[str]]:
+        """The children of wsse:Security in each of the four messages; calls are those of the first group."""
+        legs = {"bootstrap": self.bootstrap, "application": next(iter(self.application), None)}
+        return {
+            f"{name}_{direction.value}": [child.name for child in message.layout.security]
+            for name, leg in legs.items()
+            if leg is not None
+            for direction, message in ((Direction.REQUEST, leg.request), (Direction.RESPONSE, leg.response))
+            if message is not None and message.layout is not None
+        }
+
     def as_dict(self) -> dict[str, Any]:
         """The object of ``--json``, but for where it came from."""
-        told = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {"ok": self.ok, **_plain(told), "weak": list(self.weak)}
+        computed = {
+            "layout": self.layout,
+            "missing": self.missing,
+            "unsupported": tuple(problem for problem in self.problems if problem.assertion is not None),
+            "weak": self.weak,
+        }
+        told = {f.name: getattr(self, f.name) for f in fields(self)} | computed
+        return {"ok": self.ok} | {name: _plain(value) for name, value in told.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -298,16 +333,18 @@ def _take_out(element: etree._Element) -> set[etree._Element]:
     return around
 
 
-def _outline(root: etree._Element) -> Iterator[tuple[int, str]]:
-    """Every assertion with its depth among assertions."""
-    waiting = [(root, -1)]
+def _outline(root: etree._Element) -> Iterator[OutlineEntry]:
+    """Every assertion, with its depth among them; operators and references of WS-Policy do not count."""
+    waiting = [(root, -1, False)]
     while waiting:
-        element, depth = waiting.pop()
-        inside = depth
-        if "securitypolicy" in (etree.QName(element).namespace or ""):
-            inside = depth + 1
-            yield inside, f"{etree.QName(element).localname} (line {element.sourceline})"
-        waiting += [(child, inside) for child in reversed(element) if isinstance(child.tag, str)]
+        element, depth, in_policy = waiting.pop()
+        name = etree.QName(element)
+        if name.namespace in _WSP:
+            in_policy = True
+        elif in_policy:
+            depth += 1
+            yield OutlineEntry(depth=depth, assertion=name.localname, line=element.sourceline or 0)
+        waiting += [(child, depth, in_policy) for child in reversed(element) if isinstance(child.tag, str)]
 
 
 # ------------------------------------------------------------------------------------------ explaining

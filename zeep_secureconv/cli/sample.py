@@ -93,7 +93,8 @@ class Samples:
 
         Args:
             leg: whether they ask for a context or use it.
-            request, response: their policies; no *response* for a one-way operation.
+            request: the policy of the request.
+            response: that of the answer; None for a one-way operation.
             body: tag of what the Body of the request holds; None for an empty one.
 
         Raises:

@@ -136,21 +136,31 @@ class Contexts:
         return answer
 
     def _give_back(self, partner: Partner, context: SecurityContext) -> bool:
-        """Tell the service that a context is not needed any more; False when it does not confirm."""
+        """Tell the service that a context is not needed any more; False when it does not confirm.
+
+        No policy says how Cancel is secured. CXF and Metro want it in clear, Rampart and WebSphere encrypted as
+        everything else. What is refused in one form is tried in the other: a Cancel more or less changes nothing.
+        """
         token = partner.conversation.token
         if token.must_not_send_cancel or context.is_over(self._environment.clock):
             return False
         way = replace(self._partners.way_to(partner), timeout=_CANCEL_TIMEOUT)
         ring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
-        try:
-            exchange = self._initiator.ask_cancel(context, partner.conversation, ring, partner.dialect)
-            done = self._initiator.accept_cancel(exchange, self._post(exchange, way))
-        except SecureConversationError as error:
-            log.info("The context %s was not cancelled: %s", context.identifier, error.message)
-            return False
-        if done:
-            self.tell("cancelled", partner.endpoint, context, "")
-        return done
+        for in_full in _forms_of_cancel(partner):
+            exchange = self._initiator.ask_cancel(
+                context, partner.conversation, ring, partner.dialect, in_full=in_full
+            )
+            try:
+                done = self._initiator.accept_cancel(exchange, self._post(exchange, way))
+            except SecureConversationError as error:
+                log.info("The context %s was not cancelled: %s", context.identifier, error.message)
+                if isinstance(error, TransportError):
+                    return False
+                continue
+            if done:
+                self.tell("cancelled", partner.endpoint, context, "")
+                return True
+        return False
 
     def _post(self, exchange: Exchange, way: Way) -> Soap:
         return post(
@@ -161,3 +171,10 @@ class Contexts:
             timeout=way.timeout,
             limits=self._environment.limits,
         )
+
+
+def _forms_of_cancel(partner: Partner) -> list[bool]:
+    """Whether to secure Cancel in full: the attempts, in their order."""
+    policy = partner.conversation
+    in_full = partner.dialect.cancel_security == "signed+encrypted"
+    return [in_full] if policy.cancel == policy.cancel_in_full else [in_full, not in_full]

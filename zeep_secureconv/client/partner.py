@@ -17,7 +17,7 @@ from ..conversation.policies import ConversationPolicy, conversation_policy, dia
 from ..conversation.store import RecordKey
 from ..errors import ConfigurationError, PolicyError
 from ..policy.algorithms import weak_algorithms
-from ..policy.model import EndpointPolicy, OperationPolicy
+from ..policy.model import EndpointPolicy, OperationPolicy, TransportBinding
 from ..policy.needs import Need, needs
 from ..policy.support import supported
 from ..trust import DIALECTS, Dialect
@@ -274,7 +274,7 @@ def _refuse_open(operation: OperationPolicy, *, chosen: bool) -> None:
                 hint="check that this is the WSDL with the policy, or give policy= yourself",
             )
         supported(policy)
-        if not policy.signed.body and not chosen:
+        if not (policy.signed.body or chosen or isinstance(policy.binding, TransportBinding)):
             raise PolicyError(
                 f"The policy of the {what} of {operation.name} leaves the Body unsigned",
                 hint="give policy= yourself if that is what you want",

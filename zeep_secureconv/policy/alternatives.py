@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -258,7 +259,7 @@ class PolicyDocument:
         if self.location is None:
             raise self._refused(at, f"{leads}, and where that came from is not known")
         try:
-            location, fragment = urldefrag(urljoin(self.location, uri))
+            location, fragment = urldefrag(_resolved(self.location, uri))
         except ValueError:
             raise self._refused(at, f"The policy reference {uri!r} is no URI") from None
         document = self._library.find(location, self.location)
@@ -367,6 +368,13 @@ def _for_role(role: Role | None, alternatives: Alternatives) -> Alternatives:
         tuple(assertion if assertion.role else replace(assertion, role=role) for assertion in alternative)
         for alternative in alternatives
     )
+
+
+def _resolved(base: str, uri: str) -> str:
+    """Where a reference leads. urljoin makes "x.xml" of "../x.xml" where the base is a relative path."""
+    if urlsplit(base).scheme or urlsplit(uri).scheme or base.startswith("/"):
+        return urljoin(base, uri)
+    return posixpath.normpath(posixpath.join(posixpath.dirname(base), uri))
 
 
 def _is_near(location: str, home: str) -> bool:

@@ -119,6 +119,8 @@ _UNSUPPORTED: Mapping[str, str | None] = {
     "sp:Issuer": None,
     "sp:IssuerName": "leave the issuer out where it is the service itself",
     "wst:Claims": None,
+    "cxf:CustomAlgorithmSuite": "what it stands for is in the configuration of the service: pass policy= with the "
+    "suite that has those algorithms",
     # Signatures here are over exclusive C14N of what was sent.
     "sp:InclusiveC14N": None,
     "sp:InclusiveC14N11": None,
@@ -160,6 +162,10 @@ def _policy(alternative: Alternative, direction: Direction, *, bootstrap: bool) 
         if assertion.role is None
         or (assertion.role.direction is direction and (bootstrap or not assertion.role.bootstrap))
     ]
+    for assertion in effective:
+        named = assertion.role is not None and assertion.role.direction is Direction.RESPONSE
+        if named and _name(assertion.element).endswith("SupportingTokens"):
+            raise _error(assertion, "is for answers, and tokens are supported in requests only")
     source = effective[0].position if effective else ""
     return Policy(**_read(effective, _POLICY), spec=_generation(effective), source=source)
 

@@ -333,10 +333,7 @@ class _Port(NamedTuple):
             return None
         for reference in self.nodes[-1].element.iterchildren(*_ENDPOINT_REFERENCES):
             for certificate in reference.iterfind(_IDENTITY):
-                try:
-                    return base64.b64decode("".join((certificate.text or "").split()), validate=True)
-                except ValueError:
-                    return None
+                return _decoded(certificate.text or "")
         return None
 
 
@@ -593,6 +590,13 @@ class _Endpoint:
             if known != policy:
                 raise _broken(f"the fault {name!r} has a policy, and no element of its own to be known by")
         return policies
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        return None
 
 
 def _joined(base: str, relative: str) -> str:

@@ -10,6 +10,7 @@ from .model import (
     Binding,
     DerivedKeys,
     Direction,
+    Include,
     Policy,
     SecureConversationToken,
     SuppliedToken,
@@ -96,6 +97,8 @@ def _supporting_demands(entry: SupportingToken, binding: Binding) -> Iterator[st
         yield "a SecureConversationToken that endorses nothing (use an EndorsingSupportingTokens)"
     if not entry.endorsing and entry.signed_parts:
         yield "parts signed by a supporting token that does not endorse"
+    if entry.token.include is Include.ALWAYS_TO_INITIATOR:
+        yield "a supporting token in answers (AlwaysToInitiator)"
     if entry.algorithm_suite not in (None, binding.algorithm_suite):
         yield "an algorithm suite of its own for a supporting token"
 

@@ -31,7 +31,7 @@ from . import base64
 from .credentials import ReceivedToken, ReceivedUsername, kind_of
 from .elements import is_within, select
 from .header import BINARY_TOKEN, CONFIRMATION, CONTEXT_TOKENS, SIGNATURE, USERNAME, SecurityHeader
-from .keys import ContextKey, Keyring
+from .keys import ContextKey, EphemeralKey, Keyring
 from .seen import SeenSignatures
 from .signature_form import SignatureForm
 from .sources import KeySource
@@ -81,6 +81,7 @@ class Opened:
         decrypted: elements that were encrypted as a whole.
         contents: elements whose content was encrypted.
         encrypted_under: names of the symmetric keys that it was encrypted under.
+        ephemeral: the key of an EncryptedKey that it was encrypted under, or None.
     """
 
     soap: Soap
@@ -90,6 +91,7 @@ class Opened:
     decrypted: tuple[etree._Element, ...]
     contents: tuple[etree._Element, ...]
     encrypted_under: frozenset[str]
+    ephemeral: EphemeralKey | None
 
     def was_encrypted(self, element: etree._Element) -> bool:
         """Whether an element was encrypted, itself or with something around it."""
@@ -396,7 +398,11 @@ class Judge:
         tokens: list[ReceivedToken] = []
         if self.keyring.role != "client":
             return (), ()  # answers have none
-        left, present = list(endorsements), list(self.opened.header.element)
+        signers = {found.source.place for found in self.opened.signatures}
+        left, present = (
+            list(endorsements),
+            [token for place, token in enumerate(self.opened.header.element) if place not in signers],
+        )
         for entry in self.policy.supporting:
             if entry.endorsing:
                 source = self._take_endorsement(entry, left)

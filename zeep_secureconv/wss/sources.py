@@ -70,9 +70,20 @@ class KeyResolver:
         suite: the algorithms that are allowed.
         limits: bounds on tokens.
         random: gives the key that stands in for one that could not be opened.
+        derives: whether the key of an EncryptedKey is only derived from; it may be shorter than the cipher's then
+            (Rampart sends 16 bytes under Basic256).
     """
 
-    def __init__(self, keyring: Keyring, suite: AlgorithmSuite, limits: Limits, random: RandomBytes) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        suite: AlgorithmSuite,
+        limits: Limits,
+        random: RandomBytes,
+        *,
+        derives: bool = False,
+    ) -> None:
+        self._lengths = {encryption.key_length(suite.encryption), *((16, 24, 32) if derives else ())}
         self._keyring = keyring
         self._suite = suite
         self._limits = limits
@@ -258,7 +269,7 @@ class KeyResolver:
         except ValueError:
             key = b""
         # RSA 1.5 never fails in OpenSSL: garbage gives random octets of a random length
-        secret = key if len(key) == length else self._random(length)
+        secret = key if len(key) in self._lengths else self._random(length)
         return EphemeralKey(secret=secret, sha1=hashlib.sha1(wrapped).digest())
 
     def _check_key_transport(self, element: etree._Element) -> None:

@@ -21,6 +21,7 @@ from ..errors import LimitExceeded, PolicyError, VerificationError
 from ..names import DS, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
 from ..policy.model import (
     AsymmetricBinding,
+    Binding,
     DerivedKeys,
     ElementPath,
     Policy,
@@ -165,7 +166,13 @@ class _Reader:
         self.hides = not over_tls and hides_signature(policy, soap.version)
         self._needed = not over_tls or policy.binding.include_timestamp or bool(policy.supporting)
         self._header = SecurityHeader(soap, environment.limits, needed=self._needed)
-        self._keys = KeyResolver(keyring, self._suite, environment.limits, environment.random)
+        self._keys = KeyResolver(
+            keyring,
+            self._suite,
+            environment.limits,
+            environment.random,
+            derives=_derives_from_key(policy.binding),
+        )
         self._timestamp: etree._Element | None = None
         self._created: datetime | None = None
         self._expires: datetime | None = None
@@ -173,6 +180,7 @@ class _Reader:
         self._decrypted: list[etree._Element] = []
         self._contents: list[etree._Element] = []
         self._decrypted_under: set[str] = set()
+        self._ephemeral: EphemeralKey | None = None
         self._undone: set[str] = set()
 
     # ------------------------------------------------------------------------------------------- time
@@ -327,6 +335,7 @@ class _Reader:
             decrypted=tuple(self._decrypted),
             contents=tuple(self._contents),
             encrypted_under=frozenset(self._decrypted_under),
+            ephemeral=self._ephemeral,
         )
 
     def _reveal(self, seen: SeenSignatures | None, sent: tuple[bytes, ...]) -> None:
@@ -492,6 +501,7 @@ class _Reader:
     def _carried_key(self, key: EphemeralKey) -> bytes:
         if isinstance(self._binding, SymmetricBinding):
             self._decrypted_under.add(name_of(KeySource(ephemeral=key)))
+            self._ephemeral = key
         return key.secret
 
     def _data_key(self, data: etree._Element) -> bytes:
@@ -515,6 +525,7 @@ class _Reader:
             raise _foreign_key()
         check_derivation(binding.encryption_token, source)
         self._decrypted_under.add(name_of(source))
+        self._ephemeral = source.ephemeral or self._ephemeral
         length = encryption.key_length(self._suite.encryption)
         sized = source.derived is not DerivedKeys.NONE and not source.unsized
         return source.secret if sized else source.secret[:length]
@@ -567,7 +578,7 @@ class _Reader:
             endorsers=found.endorsers,
             usernames=found.usernames,
             tokens=found.tokens,
-            ephemeral=primary.source.ephemeral if primary is not None else None,
+            ephemeral=(primary.source.ephemeral if primary is not None else None) or opened.ephemeral,
             signed=tuple(primary.elements) if primary is not None else (),
             decrypted=tuple(e for e in (*opened.decrypted, *opened.contents) if e.tag not in _OF_SIGNING),
             signature_values=tuple(signed.form.value for signed in opened.signatures),
@@ -580,3 +591,11 @@ def _is_within(element: etree._Element, other: etree._Element) -> bool:
 
 def _foreign_key() -> VerificationError:
     return VerificationError("token", "Encrypted data does not use a key of the policy's binding")
+
+
+def _derives_from_key(binding: Binding) -> bool:
+    """Whether the key that a request brings is never used itself, only derived from."""
+    if not isinstance(binding, SymmetricBinding):
+        return False
+    tokens = [t for t in (binding.signature_token, binding.encryption_token) if isinstance(t, X509Token)]
+    return all(t.derived_keys not in (DerivedKeys.NONE, DerivedKeys.ANY) for t in tokens)

@@ -21,9 +21,9 @@ from zeep_secureconv.names import (
     WSA_2005,
     WSC_2005,
     WSC_200512,
+    WSSE,
     WST_2005,
     WST_200512,
-    WSSE,
 )
 from zeep_secureconv.policy import (
     SUITES,
@@ -369,7 +369,10 @@ def test_every_header_is_not_the_one_that_holds_the_signature() -> None:
     [
         ("<wsrmp:RMAssertion/>", "WS-ReliableMessaging is not supported yet"),
         (f'<m:OptimizedMimeSerialization xmlns:m="{MTOM}"/>', "MTOM"),
-        ("<wsam:Addressing><wsp:Policy><wsam:NonAnonymousResponses/></wsp:Policy></wsam:Addressing>", "answers"),
+        (
+            "<wsam:Addressing><wsp:Policy><wsam:NonAnonymousResponses/></wsp:Policy></wsam:Addressing>",
+            "answers",
+        ),
     ],
 )
 def test_assertions_that_are_not_supported(assertion: str, says: str) -> None:

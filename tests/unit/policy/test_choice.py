@@ -17,9 +17,7 @@ from zeep_secureconv.policy import (
     read_wsdl,
 )
 
-_USERNAME = (
-    "<sp:SupportingTokens><wsp:Policy><sp:UsernameToken/></wsp:Policy></sp:SupportingTokens>"
-)
+_USERNAME = "<sp:SupportingTokens><wsp:Policy><sp:UsernameToken/></wsp:Policy></sp:SupportingTokens>"
 _KERBEROS = _USERNAME.replace("Username", "Kerberos")
 _PKCS7 = (
     "<sp:EndorsingSupportingTokens><wsp:Policy><sp:X509Token><wsp:Policy><sp:WssX509Pkcs7Token10/></wsp:Policy>"
@@ -53,7 +51,9 @@ def test_what_was_passed_over_is_told() -> None:
     assert kerberos.endswith(" of x.wsdl): the assertion sp:KerberosToken is not supported")
     assert username.startswith("alternative 2 (line ")
     assert username.endswith(": there is no user name: give username=")
-    assert pkcs7.endswith(": it asks for certificates of the form WssX509Pkcs7Token10, which is not supported")
+    assert pkcs7.endswith(
+        ": it asks for certificates of the form WssX509Pkcs7Token10, which is not supported"
+    )
 
 
 def test_nothing_was_passed_over() -> None:
@@ -69,7 +69,7 @@ def test_without_credentials_to_judge_by_the_first_that_can_be_done_is_taken() -
 
 def test_all_reasons_are_told() -> None:
     """Where no alternative can be satisfied the error has the reason of each; it stands where the first does."""
-    assert chosen(_KERBEROS, _USERNAME, BODY)
+    assert chosen(_KERBEROS, _USERNAME, BODY) == policy(more=BODY)
     with pytest.raises(PolicyError) as caught:
         chosen(_KERBEROS, _USERNAME)
     assert "alternative 1 (line" in caught.value.message
@@ -131,8 +131,12 @@ def suites(*found: EndpointPolicy) -> list[str]:
     """The algorithm suites of endpoints, and of their operations."""
     names = []
     for endpoint in found:
-        operations = [policy for op in endpoint.operations.values() for policy in (op.request, op.response, op.fault)]
-        used = {p.binding.algorithm_suite.name for p in (endpoint.endpoint, *operations) if p.binding is not None}
+        operations = [
+            policy for op in endpoint.operations.values() for policy in (op.request, op.response, op.fault)
+        ]
+        used = {
+            p.binding.algorithm_suite.name for p in (endpoint.endpoint, *operations) if p.binding is not None
+        }
         names.append(" ".join(sorted(used)))
     return names
 

@@ -47,7 +47,9 @@ def compact(*, main: str = "", bootstrap: str = "", token: str = "") -> str:
     """A policy.xml with *main* beside its binding and *bootstrap* beside that of its bootstrap."""
     suite = "<sp:AlgorithmSuite><wsp:Policy><sp:Basic128Rsa15/></wsp:Policy></sp:AlgorithmSuite>"
     tokens = "".join(
-        x509(f"{party}{use}Token") for party in ("Initiator", "Recipient") for use in ("Signature", "Encryption")
+        x509(f"{party}{use}Token")
+        for party in ("Initiator", "Recipient")
+        for use in ("Signature", "Encryption")
     )
     return f"""<wsp:Policy xmlns:wsp="{WSP_2004}" xmlns:sp="{SP_200512}"
       xmlns:spe="http://www.ibm.com/xmlns/prod/websphere/200605/ws-securitypolicy-ext"
@@ -119,6 +121,15 @@ def test_token_of_requests(inside: bool) -> None:
     assert found.response.supporting == ()
 
 
+def test_token_of_answers_is_refused() -> None:
+    """Answers carry no tokens here; a policy that wants some is not read as if it did not."""
+    tokens = _TOKEN.format("<sp:UsernameToken/>")
+    assert read(main=part("request:token_auth", tokens)).endpoint.supporting
+    with pytest.raises(PolicyError, match="is for answers") as caught:
+        read(main=part("response:token_auth", tokens))
+    assert caught.value.assertion == f"{{{SP_200512}}}SupportingTokens"
+
+
 def test_ltpa_token() -> None:
     """LTPA is a token that the user supplies."""
     (entry,) = read(main=part("request:token_auth", _TOKEN.format("<spe:LTPAToken/>"))).endpoint.supporting
@@ -137,7 +148,10 @@ def test_directions_of_the_bootstrap() -> None:
     """Inside the BootstrapPolicy they are requests for contexts and their answers."""
     found = read(bootstrap=_BOOTSTRAP)
     assert found.response is None
-    request, response = conversation(found.endpoint).bootstrap, conversation(found.endpoint).bootstrap_response
+    request, response = (
+        conversation(found.endpoint).bootstrap,
+        conversation(found.endpoint).bootstrap_response,
+    )
     assert request is not None
     assert response is not None
     assert (request.signed.body, request.encrypted.body, len(request.supporting)) == (True, False, 1)
@@ -153,7 +167,7 @@ def test_bootstrap_policies_beside_the_binding() -> None:
 def test_no_bootstrap_to_belong_to() -> None:
     """Demands on a bootstrap that there is none of are an error of the policy, not nothing."""
     text = compact(main=_BOOTSTRAP)
-    assert read_policy(parsed(text))
+    assert read_policy(parsed(text)).endpoint.binding is not None
     start, end = text.index("<sp:BootstrapPolicy>"), text.index("</sp:BootstrapPolicy>")
     with pytest.raises(PolicyError, match="outside of a sp:BootstrapPolicy"):
         read_policy(parsed(text[:start] + text[end + len("</sp:BootstrapPolicy>") :]))
@@ -179,7 +193,11 @@ def test_compact_form_in_a_wsdl() -> None:
     main = part("request:app_signparts", _SIGNED) + part("response:app_encparts", _ENCRYPTED)
     operation = read_wsdl(parsed(wsdl_text(binding=compact(main=main)))).operations["op"]
     alone = read(main=main).everywhere()
-    assert (operation.request, operation.response, operation.fault) == (alone.request, alone.response, alone.fault)
+    assert (operation.request, operation.response, operation.fault) == (
+        alone.request,
+        alone.response,
+        alone.fault,
+    )
     assert operation.faults == {"{urn:t}oops": alone.response}
 
 

@@ -281,7 +281,7 @@ def test_scopes_join() -> None:
     found = read(binding=parts("urn:1"), binding_operation=parts("urn:2"), binding_input=parts("urn:3"))
     operation = found.operations["op"]
 
-    def namespaces(policy: Policy) -> list[str]:
+    def namespaces(policy: Policy) -> list[str | None]:
         return [header.namespace for header in policy.signed.headers]
 
     assert namespaces(found.endpoint) == ["urn:1"]

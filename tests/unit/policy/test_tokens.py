@@ -110,7 +110,9 @@ def test_supporting_tokens_have_parts_and_a_suite() -> None:
     def path(name: str) -> tuple[ElementPath, ...]:
         return (ElementPath(xpath=f"//x:{name}", namespaces=(("x", "urn:x"),)),)
 
-    assert found.signed_parts == Parts(headers=(HeaderPart(namespace="urn:h", name="To"),), elements=path("a"))
+    assert found.signed_parts == Parts(
+        headers=(HeaderPart(namespace="urn:h", name="To"),), elements=path("a")
+    )
     assert found.encrypted_parts == Parts(body=True, elements=path("c"), contents=path("b"))
     assert found.algorithm_suite == SUITES["Basic256"]
 
@@ -124,8 +126,10 @@ def test_supporting_tokens_have_parts_and_a_suite() -> None:
         ("<sp:UsernameToken/><sp:IncludeTimestamp/>", "IncludeTimestamp"),
         ("<sp:UsernameToken><sp:Issuer/></sp:UsernameToken>", "Issuer"),
         (
-            "<sp:UsernameToken><wsp:Policy><sp:WssUsernameToken10/><sp:WssUsernameToken11/></wsp:Policy>"
-            "</sp:UsernameToken>",
+            (
+                "<sp:UsernameToken><wsp:Policy><sp:WssUsernameToken10/><sp:WssUsernameToken11/></wsp:Policy>"
+                "</sp:UsernameToken>"
+            ),
             "WssUsernameToken11",
         ),
         (
@@ -152,7 +156,10 @@ def test_supporting_tokens_that_cannot_be_expressed(content: str, named: str) ->
         ("<sp13:Nonce/>", {"nonce": True}),
         ("<sp:RequireDerivedKeys/>", {"derived_keys": DerivedKeys.EITHER}),
         ("<sp:RequireExplicitDerivedKeys/>", {"derived_keys": DerivedKeys.EXPLICIT}),
-        ("<sp:HashPassword/><sp13:Nonce/><sp13:Created/>", {"password": PasswordForm.DIGEST, "nonce": True, "created": True}),
+        (
+            "<sp:HashPassword/><sp13:Nonce/><sp13:Created/>",
+            {"password": PasswordForm.DIGEST, "nonce": True, "created": True},
+        ),
     ],
 )
 def test_options_of_a_username_token(option: str, changed: dict[str, Any]) -> None:
@@ -184,8 +191,10 @@ def test_tokens_of_a_symmetric_binding() -> None:
         ("<sp:SamlToken/>", {_SAML_1, _SAML_2}),
         ("<sp:SamlToken><wsp:Policy><sp:WssSamlV11Token10/></wsp:Policy></sp:SamlToken>", {_SAML_1}),
         (
-            "<sp:SamlToken><sp:Issuer/><wsp:Policy><sp:WssSamlV20Token11/><sp:RequireKeyIdentifierReference/>"
-            "</wsp:Policy></sp:SamlToken>",
+            (
+                "<sp:SamlToken><sp:Issuer/><wsp:Policy><sp:WssSamlV20Token11/><sp:RequireKeyIdentifierReference/>"
+                "</wsp:Policy></sp:SamlToken>"
+            ),
             {_SAML_2},
         ),
         (
@@ -194,10 +203,12 @@ def test_tokens_of_a_symmetric_binding() -> None:
         ),
         ("<sp:IssuedToken><sp:RequestSecurityTokenTemplate/></sp:IssuedToken>", set()),
         (
-            "<sp:IssuedToken><sp:Issuer>urn:sts</sp:Issuer><sp:RequestSecurityTokenTemplate>"
-            f"<wst:TokenType>urn:oasis:names:tc:SAML:1.0:assertion</wst:TokenType><wst:KeyType>{WST_200512}/Bearer"
-            "</wst:KeyType></sp:RequestSecurityTokenTemplate><wsp:Policy><sp:RequireInternalReference/></wsp:Policy>"
-            "</sp:IssuedToken>",
+            (
+                "<sp:IssuedToken><sp:Issuer>urn:sts</sp:Issuer><sp:RequestSecurityTokenTemplate>"
+                f"<wst:TokenType>urn:oasis:names:tc:SAML:1.0:assertion</wst:TokenType><wst:KeyType>{WST_200512}/Bearer"
+                "</wst:KeyType></sp:RequestSecurityTokenTemplate><wsp:Policy><sp:RequireInternalReference/></wsp:Policy>"
+                "</sp:IssuedToken>"
+            ),
             {_SAML_1},
         ),
         (
@@ -212,13 +223,17 @@ def test_tokens_of_a_symmetric_binding() -> None:
             {"{http://www.ibm.com/websphere/appserver/tokentype}LTPA_PROPAGATION"},
         ),
         (
-            '<spe:CustomToken><wsp:Policy><spe:WssCustomToken spe:uri="urn:acme" spe:localname="Badge"/>'
-            "</wsp:Policy></spe:CustomToken>",
+            (
+                '<spe:CustomToken><wsp:Policy><spe:WssCustomToken spe:uri="urn:acme" spe:localname="Badge"/>'
+                "</wsp:Policy></spe:CustomToken>"
+            ),
             {"{urn:acme}Badge"},
         ),
         (
-            '<spe:CustomToken><wsp:Policy><spe:WssCustomToken uri="" localname="http://docs.oasis-open.org/wss/'
-            'oasis-wss-saml-token-profile-1.1#SAMLV2.0"/></wsp:Policy></spe:CustomToken>',
+            (
+                '<spe:CustomToken><wsp:Policy><spe:WssCustomToken uri="" localname="http://docs.oasis-open.org/wss/'
+                'oasis-wss-saml-token-profile-1.1#SAMLV2.0"/></wsp:Policy></spe:CustomToken>'
+            ),
             {"http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLV2.0", _SAML_2},
         ),
     ],
@@ -240,7 +255,7 @@ def test_inclusion_of_supplied_tokens() -> None:
 
 def test_custom_token_without_a_name_is_refused() -> None:
     """WebSphere's custom token says what it is called."""
-    token = '<spe:CustomToken><wsp:Policy><spe:WssCustomToken {}/></wsp:Policy></spe:CustomToken>'
+    token = "<spe:CustomToken><wsp:Policy><spe:WssCustomToken {}/></wsp:Policy></spe:CustomToken>"
     assert supporting(token.format('localname="a"'))
     assert "no localname" in refused(more=assertion(token.format('uri="urn:x"'))).message
 
@@ -257,7 +272,10 @@ def test_custom_token_without_a_name_is_refused() -> None:
         ('<sp:HttpsToken RequireClientCertificate="true"/>', HttpsToken(require_client_certificate=True)),
         ('<sp:HttpsToken sp:RequireClientCertificate="1"/>', HttpsToken(require_client_certificate=True)),
         *(
-            (f"<sp:HttpsToken><wsp:Policy><sp:{name}/></wsp:Policy></sp:HttpsToken>", HttpsToken(**{field: True}))
+            (
+                f"<sp:HttpsToken><wsp:Policy><sp:{name}/></wsp:Policy></sp:HttpsToken>",
+                HttpsToken(**{field: True}),
+            )
             for name, field in (
                 ("RequireClientCertificate", "require_client_certificate"),
                 ("HttpBasicAuthentication", "http_basic_authentication"),
@@ -268,7 +286,9 @@ def test_custom_token_without_a_name_is_refused() -> None:
 )
 def test_https_token(token: str, wanted: HttpsToken) -> None:
     """How the client is known by TLS or HTTP is read in the nested form and as the attribute of 2005/07."""
-    assert transport(token).binding == TransportBinding(transport_token=wanted, algorithm_suite=SUITES["Basic128"])
+    assert transport(token).binding == TransportBinding(
+        transport_token=wanted, algorithm_suite=SUITES["Basic128"]
+    )
 
 
 def test_options_of_a_transport_binding() -> None:
