@@ -121,7 +121,7 @@ def test_serves_over_tls(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--policy", "missing"], "no presets"),
+        (["--policy", "missing"], "no preset of that name"),
         (["--policy", "server.key"], "cannot be read"),
         (["--policy", "html.xml"], "neither a WSDL nor a wsp:Policy"),
         (["--policy", "clear.wsdl"], "does not ask for secure conversation"),

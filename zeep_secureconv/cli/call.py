@@ -15,7 +15,7 @@ from zeep.wsdl.bindings.soap import SoapBinding
 from .. import SecureConversation
 from ..errors import ConfigurationError
 from .failures import EXPLAINED, explain
-from .options import FILE, credential_options, credentials
+from .options import FILE, credential_options, credentials, dialect_option
 from .outcome import Outcome, tell
 from .progress import progress
 from .values import read_values
@@ -32,6 +32,7 @@ class _Order:
     arguments: dict[str, Any]
     peer: Path | None
     policy: str | None
+    dialect: str
     endpoint: str | None
     port_name: str | None
     tls_ca: Path | None
@@ -50,6 +51,8 @@ Examples:
       --identity client.p12 --trust ca.pem --peer server.pem
   zeep-secureconv call peer.wsdl sum values=1 values=2 --repeat 1000 --json ...
   zeep-secureconv call orders.wsdl place 'order:={"id": 7, "lines": [1, 2]}' ...
+  zeep-secureconv call https://localhost:8443/peer?wsdl echo text=hello \\
+      --username alice --password secret --tls-ca ca.pem
 """,
 )
 @click.argument("wsdl")
@@ -58,8 +61,11 @@ Examples:
 @credential_options
 @click.option("--peer", type=FILE, metavar="FILE", help="The service's certificate (PEM).")
 @click.option(
-    "--policy", metavar="FILE", help="A WSDL or wsp:Policy file to use instead of the WSDL's policy."
+    "--policy",
+    metavar="FILE|PRESET",
+    help="A WSDL or wsp:Policy file, or the name of a preset, to use instead of the WSDL's policy.",
 )
+@dialect_option
 @click.option("--endpoint", metavar="URL", help="Address of the service, instead of the WSDL's.")
 @click.option("--port-name", metavar="NAME", help="The wsdl:port to use, where there are several.")
 @click.option("--tls-ca", type=FILE, metavar="FILE", help="CAs (PEM) for https, instead of the usual ones.")
@@ -97,7 +103,10 @@ def call(ctx: click.Context, /, *, values: tuple[str, ...], as_json: bool, **opt
             identity=who.load_identity(),
             trust=who.load_trust(),
             peer=order.peer,
+            username=who.load_username(),
+            tokens=who.load_tokens(),
             policy=order.policy,
+            dialect=order.dialect,
             endpoint=order.endpoint,
             on_event=outcome.note,
             cancel_on_close=not order.keep,

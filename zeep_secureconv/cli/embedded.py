@@ -6,7 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..limits import Limits
-from ..policy import read_wsdl
+from ..policy.model import EndpointPolicy
+from ..policy.presets import Preset
+from ..policy.reader import read_alternatives
+from ..service.authentication import Authenticate
 from ..service.contract import Published, demonstration_wsdl
 from ..service.demonstration import DemonstrationService
 from ..service.middleware import SecureConversationMiddleware
@@ -27,9 +30,11 @@ def protected_service(
     location: str,
     endpoint: str,
     soap: str,
-    identity: Identity,
-    trust: Trust,
+    identity: Identity | None,
+    trust: Trust | None,
     lifetime: timedelta,
+    authenticate: Authenticate | None = None,
+    preset: Preset | None = None,
 ) -> WSGIApplication:
     """The demonstration service under a policy, with its WSDL at ``?wsdl``.
 
@@ -38,22 +43,39 @@ def protected_service(
         location: where the document came from, for messages to people.
         endpoint: URL that the service will have.
         soap: "1.1" or "1.2", for a wsp:Policy.
-        identity: the service's.
-        trust: judges clients.
+        identity: the service's, where the policy wants one.
+        trust: judges clients, where they have certificates.
         lifetime: of the security contexts.
+        authenticate: checks users and tokens, where the policy wants them.
+        preset: where the document is of one, that.
 
     Raises:
         ConfigurationError: when the document is of no use.
         PolicyError: when the policy cannot be satisfied.
     """
     wsdl = demonstration_wsdl(policy_document, address=endpoint, soap=soap)
-    policy = read_wsdl(parse(wsdl, Limits()), location=location)
     middleware = SecureConversationMiddleware(
         DemonstrationService(),
-        policy=policy,
+        policy=alternatives(wsdl, location=location, preset=preset),
         identity=identity,
         trust=trust,
+        authenticate=authenticate,
         lifetime=lifetime,
         endpoint=endpoint,
     )
     return Published(middleware, wsdl)
+
+
+def alternatives(wsdl: bytes, *, location: str, preset: Preset | None) -> tuple[EndpointPolicy, ...]:
+    """Every alternative of the policy in a WSDL.
+
+    Args:
+        wsdl: the document.
+        location: where its policy came from, for messages to people.
+        preset: where that is of one, it says the rest.
+
+    Raises:
+        PolicyError: when none can be satisfied.
+    """
+    found = read_alternatives(parse(wsdl, Limits()), location=location)
+    return found if preset is None else tuple(preset.adjust(policy) for policy in found)

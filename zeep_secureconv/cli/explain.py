@@ -37,7 +37,7 @@ from .explanation import (
 )
 from .failures import EXPLAINED, printable
 from .failures import explain as failure_of
-from .options import FILE, credential_options, credentials
+from .options import FILE, credential_options, credentials, dialect_option
 from .progress import progress
 
 _TIMEOUT = 60.0
@@ -55,6 +55,7 @@ Examples:
 )
 @click.argument("source", metavar="WSDL|POLICY|PRESET")
 @credential_options
+@dialect_option
 @click.option("--peer", type=FILE, metavar="FILE", help="The service's certificate (PEM).")
 @click.option("--endpoint", metavar="URL", help="Address of the service, instead of the WSDL's.")
 @click.option("--port-name", metavar="NAME", help="The wsdl:port to explain, where there are several.")
@@ -96,10 +97,17 @@ def explain(ctx: click.Context, /, *, source: str, as_json: bool, **options: Any
 
 def _means(options: dict[str, Any], subject: _Subject) -> Means:
     who = credentials(options)
+    dialect = subject.preset.dialect if subject.preset else None
     return Means(
-        parties=Parties.of(who.load_identity(), who.load_trust(), options["peer"]),
+        parties=Parties.of(
+            who.load_identity(),
+            who.load_trust(),
+            options["peer"],
+            username=who.load_username(),
+            tokens=who.load_tokens(),
+        ),
         endpoint=options["endpoint"],
-        dialect=subject.preset.dialect if subject.preset else None,
+        dialect=dialect if options["dialect"] == "auto" else options["dialect"],
     )
 
 
@@ -219,6 +227,7 @@ _Lines = Iterator[tuple[str, str | None]]
 _KINDS = {"wsdl": "WSDL", "policy": "Policy", "preset": "Preset"}
 _HEADING = "bold"
 _GOOD, _BAD = "green", "bold red"
+_WARNING = "yellow"
 _MARKS = {True: ("given  ", _GOOD), False: ("missing", _BAD), None: ("assumed", None)}
 
 
@@ -253,6 +262,8 @@ def _leg(title: str, leg: LegExplanation) -> _Lines:
     yield from _message("Request", leg.request)
     if leg.response is not None:
         yield from _message("Answer", leg.response)
+    for warning in leg.warnings:
+        yield f"  Warning: {warning}", _WARNING
     for reason in leg.rejected:
         yield f"  Alternative not taken: {reason}", None
 

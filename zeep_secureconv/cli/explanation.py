@@ -17,8 +17,9 @@ from ..errors import ConfigurationError, PolicyError, SecureConversationError
 from ..names import WSP_2004, WSP_W3C
 from ..policy.algorithms import weak_algorithms
 from ..policy.choice import Satisfiable
-from ..policy.model import Direction, EndpointPolicy, OperationPolicy, Policy, SuppliedToken
+from ..policy.model import Direction, EndpointPolicy, OperationPolicy, Policy, SuppliedToken, TransportBinding
 from ..policy.needs import Need, needs
+from ..soap.addressing import ANONYMOUS
 from ..trust import DIALECTS
 from ..wss.certificates import load_certificates
 from ..wss.credentials import Leg
@@ -117,6 +118,7 @@ class LegExplanation:
         suite: the algorithms.
         weak: those of them that are weak, by URI.
         rejected: the alternatives that were not taken, each with the reason.
+        warnings: what the policy leaves open to whoever can read or change messages.
         request, response: its messages; no *response* for one-way operations.
         operations: the operations that it is about, or () for all.
     """
@@ -127,6 +129,7 @@ class LegExplanation:
     suite: dict[str, str | int] | None
     weak: tuple[str, ...]
     rejected: tuple[str, ...]
+    warnings: tuple[str, ...]
     request: Message
     response: Message | None
     operations: tuple[str, ...] = ()
@@ -456,9 +459,35 @@ def _leg(
         suite=algorithms(suite) if suite is not None else None,
         weak=weak_algorithms(request),
         rejected=request.rejected,
+        warnings=tuple(_warnings(request, response)),
         request=_message(request, Direction.REQUEST, layouts[0]),
         response=None if response is None else _message(response, Direction.RESPONSE, layouts[1]),
     )
+
+
+def _warnings(request: Policy, response: Policy | None) -> Iterator[str]:
+    """What a policy leaves open."""
+    if request.binding is None:
+        yield "Nothing is secured; this library refuses to send such messages."
+        return
+    if isinstance(request.binding, TransportBinding):
+        return
+    if not request.signed.body:
+        yield "The Body is not signed; this library refuses such a policy unless it is given with policy=."
+    for entry in request.supporting:
+        if isinstance(entry.token, SuppliedToken) and not entry.encrypted:
+            yield f"{_sentence(token_words(entry.token))} can be read on the way, unless https is used."
+    if response is not None and response.signed.body:
+        related = any(response.signed.header(f"{{{wsa}}}RelatesTo") for wsa in ANONYMOUS)
+        if not related and not response.confirms_signatures:
+            yield (
+                "Answers sign neither RelatesTo nor confirmations: whoever can change messages can exchange the "
+                "answers of one conversation."
+            )
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _message(policy: Policy, direction: Direction, layout: MessageLayout | None) -> Message:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ..errors import ConfigurationError
+from ..trust import DIALECTS
 from ..wss.certificates import Trust, read_source
+from ..wss.credentials import LtpaToken, UsernameToken
 from ..wss.keys import Identity
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -28,12 +30,18 @@ class Credentials:
         identity_password: of the PKCS#12 file or the key.
         key: a PEM file with the key, when it is not in *identity*.
         trust: files with certificates.
+        username: our name as a user.
+        password: its password.
+        ltpa: a file with an LTPA token.
     """
 
-    identity: Path | None
-    identity_password: str | None = field(repr=False)
-    key: Path | None
-    trust: tuple[Path, ...]
+    identity: Path | None = None
+    identity_password: str | None = field(default=None, repr=False)
+    key: Path | None = None
+    trust: tuple[Path, ...] = ()
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ltpa: Path | None = None
 
     def load_identity(self) -> Identity | None:
         """The identity, or None when the options give none.
@@ -63,8 +71,24 @@ class Credentials:
         """
         return Trust.from_pem(*self.trust) if self.trust else None
 
+    def load_username(self) -> UsernameToken | None:
+        """The user, or None when the options name none; without a password where they give none."""
+        # a password alone may be in the environment for other calls
+        return UsernameToken(self.username, self.password or None) if self.username is not None else None
 
-_CREDENTIALS = (
+    def load_tokens(self) -> tuple[LtpaToken, ...]:
+        """The tokens that the options give; an LTPA token for policies of either version.
+
+        Raises:
+            ConfigurationError: when the file cannot be read.
+        """
+        if self.ltpa is None:
+            return ()
+        value = read_source(self.ltpa, "file of the LTPA token").decode("ascii", errors="replace").strip()
+        return LtpaToken(value), LtpaToken(value, version=1)
+
+
+_IDENTITY = (
     click.option(
         "--identity", type=FILE, metavar="FILE", help="Our certificate: a PKCS#12 file, or PEM with --key."
     ),
@@ -86,17 +110,48 @@ _CREDENTIALS = (
         help="Whom to trust (PEM): CAs, and single certificates. May be given again.",
     ),
 )
+_TOKENS = (
+    click.option("--username", metavar="NAME", help="Our name as a user, where the policy wants one."),
+    click.option(
+        "--password",
+        metavar="TEXT",
+        envvar="ZEEP_SECURECONV_PASSWORD",
+        show_envvar=True,
+        help="Password of the user; better in the environment, where other users cannot see it.",
+    ),
+    click.option(
+        "--ltpa",
+        type=FILE,
+        metavar="FILE",
+        help="An LTPA token, as in the cookie LtpaToken2 (or LtpaToken) of WebSphere.",
+    ),
+)
+
+
+def identity_options(command: _Command) -> _Command:
+    """Add the options for certificates that :func:`credentials` reads."""
+    return _with(command, _IDENTITY)
 
 
 def credential_options(command: _Command) -> _Command:
-    """Add the options that :func:`credentials` reads."""
-    for option in reversed(_CREDENTIALS):
-        command = option(command)
-    return command
+    """Add the options of a client that :func:`credentials` reads."""
+    return _with(command, (*_IDENTITY, *_TOKENS))
+
+
+def dialect_option(command: _Command) -> _Command:
+    """Add ``--dialect``."""
+    choice = click.Choice(["auto", *DIALECTS])
+    text = "The dialect of WS-Trust that the service speaks."
+    return click.option("--dialect", type=choice, default="auto", show_default=True, help=text)(command)
 
 
 def credentials(options: dict[str, Any]) -> Credentials:
-    """Take the options of :func:`credential_options` out of *options*."""
-    return Credentials(
-        **{name: options.pop(name) for name in ("identity", "identity_password", "key", "trust")}
-    )
+    """Take the options of :func:`credential_options` or :func:`identity_options` out of *options*."""
+    names = [one.name for one in fields(Credentials)]
+    return Credentials(**{name: options.pop(name) for name in names if name in options})
+
+
+def _with(command: _Command, options: Sequence[Callable[[_Command], _Command]]) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

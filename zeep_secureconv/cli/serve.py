@@ -18,12 +18,18 @@ import click
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from ..conversation.policies import conversation_policy
 from ..errors import ConfigurationError
+from ..policy.model import EndpointPolicy
+from ..policy.needs import service_needs
+from ..policy.presets import NAMES, Preset, is_preset, preset
+from ..service.authentication import Authenticate
+from ..service.contract import demonstration_wsdl
 from ..service.server import HttpServer
-from ..wss.certificates import Trust, read_source
-from ..wss.keys import Identity
-from .embedded import PATH, protected_service
-from .options import FILE, Credentials, credential_options, credentials
+from ..service.users import DemoUsers, Users
+from ..wss.certificates import read_source
+from .embedded import PATH, alternatives, protected_service
+from .options import FILE, credentials, identity_options
 
 _TRY = "'zeep-secureconv pki DIR' makes certificates for trying things out"
 
@@ -37,9 +43,16 @@ Examples:
   zeep-secureconv serve --policy service.wsdl --identity keys/server.pem --key keys/server.key \\
       --trust keys/ca.pem --port 8080
   zeep-secureconv serve --policy policy.xml --json --parent ...    (as a child of another program)
+  zeep-secureconv serve --policy 'WCF TransportWithMessageCredential UserName' --soap 1.2 \\
+      --tls-identity keys/server.p12 --tls-identity-password changeit --demo-users
 """,
 )
-@click.option("--policy", required=True, metavar="FILE", help="A WSDL of the contract, or a wsp:Policy file.")
+@click.option(
+    "--policy",
+    required=True,
+    metavar="FILE|PRESET",
+    help="A WSDL of the contract, a wsp:Policy file, or the name of a preset.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="NAME", help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="0 takes any free port.")
 @click.option(
@@ -60,7 +73,14 @@ Examples:
 @click.option(
     "--https-port", type=click.IntRange(0, 65535), default=0, metavar="N", help="The port for https."
 )
-@credential_options
+@identity_options
+@click.option(
+    "--users",
+    type=FILE,
+    metavar="FILE",
+    help="Users: a line name:password for each, where the policy wants them.",
+)
+@click.option("--demo-users", is_flag=True, help='Accept any user with the password "secret", and any token.')
 @click.option(
     "--lifetime",
     type=click.IntRange(min=1),
@@ -74,14 +94,26 @@ Examples:
 def serve(*, policy: str, as_json: bool, parent: bool, **options: Any) -> None:
     """Serve the demonstration contract (echo, sum, fail, big, whoami), secured as --policy demands.
 
-    The policy is that of a WSDL of the contract, for example one saved from another stack that serves it, or
-    a wsp:Policy file. The WSDL is published at the address with ?wsdl. The service ends on SIGTERM or Ctrl-C.
+    The policy is that of a WSDL of the contract, for example one saved from another stack that serves it, a
+    wsp:Policy file, or a preset. The WSDL is published at the address with ?wsdl. The service ends on SIGTERM or
+    Ctrl-C.
     """
     # on standard error: why a message was refused, which the peer is not told
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    if options["users"] is not None and options["demo_users"]:
+        raise click.UsageError("--users and --demo-users exclude each other")
     ended = _end_of_service(parent=parent)
-    identity, trust = _required(credentials(options))
-    document = _policy_document(policy)
+    who, authenticate = credentials(options), _authenticate(options)
+    identity, trust = who.load_identity(), who.load_trust()
+    document, named = _policy_document(policy)
+    _need_everything(
+        alternatives(
+            demonstration_wsdl(document, address="http://localhost/", soap=options["soap"]),
+            location=policy,
+            preset=named,
+        ),
+        {"identity": identity, "trust": trust, "users": authenticate, "tls": options["tls_identity"]},
+    )
     with _server(options) as server:
         endpoint = server.url + PATH
         server.app = protected_service(
@@ -92,6 +124,8 @@ def serve(*, policy: str, as_json: bool, parent: bool, **options: Any) -> None:
             identity=identity,
             trust=trust,
             lifetime=timedelta(seconds=options["lifetime"]),
+            authenticate=authenticate,
+            preset=named,
         )
         ready = {"ready": True, "url": endpoint, "wsdl": f"{endpoint}?wsdl", "policy": policy}
         click.echo(
@@ -119,26 +153,57 @@ def _drain_input(ended: threading.Event) -> None:
         ended.set()
 
 
-def _required(who: Credentials) -> tuple[Identity, Trust]:
-    identity, trust = who.load_identity(), who.load_trust()
-    if identity is None:
-        raise ConfigurationError(
-            "The service needs a certificate with its private key", hint=f"give --identity FILE; {_TRY}"
-        )
-    if trust is None:
-        raise ConfigurationError(
-            "Nothing says which clients to trust", hint=f"give --trust FILE with their CA; {_TRY}"
-        )
-    return identity, trust
+#: For each need of a service: what supplies it here, what is said without it, and what to do then.
+_IDENTITY = (
+    "identity",
+    "The service needs a certificate with its private key",
+    f"give --identity FILE; {_TRY}",
+)
+_USERS = ("users", "Nothing checks users and tokens", "give --users FILE, or --demo-users to try things out")
+_NEEDS: dict[str, tuple[str, str, str]] = {
+    "signing identity": _IDENTITY,
+    "decrypting identity": _IDENTITY,
+    "trust": ("trust", "Nothing says which clients to trust", f"give --trust FILE with their CA; {_TRY}"),
+    "user check": _USERS,
+    "user passwords": _USERS,
+    "token check": _USERS,
+    "https": (
+        "tls",
+        "The policy leaves security to TLS, and there is no TLS",
+        f"give --tls-identity FILE; {_TRY}",
+    ),
+}
 
 
-def _policy_document(name: str) -> bytes:
-    if not Path(name).exists():
+def _need_everything(policies: tuple[EndpointPolicy, ...], given: dict[str, Any]) -> None:
+    """Refuse to start without what the policies want, by the names of the options that supply it."""
+    for policy in policies:
+        conversation = conversation_policy(policy)
+        for secured in (conversation.bootstrap.request, conversation.application):
+            for need in service_needs(secured):
+                option, message, hint = _NEEDS[need.kind]
+                if given[option] is None:
+                    raise ConfigurationError(f"{message} ({need.why})", hint=hint)
+
+
+def _authenticate(options: dict[str, Any]) -> Authenticate | None:
+    users, demo = options["users"], options["demo_users"]
+    if demo:
+        return DemoUsers()
+    return Users.from_file(users) if users is not None else None
+
+
+def _policy_document(name: str) -> tuple[bytes, Preset | None]:
+    """The document of a file, or of a preset, and that preset."""
+    if Path(name).exists():
+        return read_source(name, "policy file"), None
+    if not is_preset(name):
         raise ConfigurationError(
             f"--policy: there is no file {name}, and no preset of that name",
-            hint="give a WSDL of the contract or a wsp:Policy file; this version has no presets",
+            hint=f"give a WSDL of the contract, a wsp:Policy file, or one of: {NAMES}",
         )
-    return read_source(name, "policy file")
+    found = preset(name)
+    return found.document(), found
 
 
 def _server(options: dict[str, Any]) -> HttpServer:

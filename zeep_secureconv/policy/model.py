@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import ClassVar
 
 from ..names import SP_2005, SP_200702, WSC_2005, WSC_200512, WSSE, WST_2005, WST_200512
@@ -378,6 +379,17 @@ class Policy:
     spec: str = SP_200702
     source: str = field(default="", compare=False)
     rejected: tuple[str, ...] = field(default=(), compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
+    @cached_property
+    def _hash(self) -> int:
+        """Worked out once: what follows from a policy is looked up by it for every message."""
+        return hash(tuple(getattr(self, member.name) for member in fields(self) if member.compare))
 
     @property
     def conversation_token(self) -> SecureConversationToken | None:

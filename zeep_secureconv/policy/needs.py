@@ -99,7 +99,7 @@ def needs(application: Policy, bootstrap: Policy | None) -> tuple[Need, ...]:
 
 
 def service_needs(policy: Policy) -> tuple[Need, ...]:
-    """What a service must be given to check requests under *policy*, and to answer them."""
+    """What a service must be given to check requests under *policy*, and to answer them; "https" to be reached."""
     return tuple(dict.fromkeys(_of_service(policy)))
 
 
@@ -228,7 +228,7 @@ def _service_supplied(_token: SuppliedToken, _endorsing: bool) -> Iterator[Kind]
 _SERVICE_BINDINGS: dict[type, Callable[..., Iterator[_Found]]] = {
     AsymmetricBinding: _service_asymmetric,
     SymmetricBinding: _service_symmetric,
-    TransportBinding: lambda _binding: iter(()),
+    TransportBinding: _transport,
 }
 _SERVICE_TOKENS: dict[type, Callable[..., Iterator[Kind]]] = {
     UsernameToken: _service_username,

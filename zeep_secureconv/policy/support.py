@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from ..errors import PolicyError
 from .model import (
@@ -26,6 +27,7 @@ from .model import (
 _CERTIFICATES = ("WssX509V3Token", "WssX509PkiPathV1Token")
 
 
+@lru_cache(maxsize=1024)
 def supported(policy: Policy) -> Binding:
     """The binding of a policy, if everything it asks for can be done.
 

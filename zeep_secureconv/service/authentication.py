@@ -85,6 +85,8 @@ class Authentication:
             "user check": knows or isinstance(given, ChecksPasswords),
             "user passwords": knows,
             "token check": isinstance(given, JudgesTokens),
+            # each request shows whether it came over TLS
+            "https": True,
         }
         for need in wanted:
             if present[need.kind]:

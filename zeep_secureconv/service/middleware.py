@@ -19,6 +19,7 @@ from ..limits import Limits
 from ..names import SOAP11, WSSE, XENC
 from ..policy.algorithms import Algorithms
 from ..policy.files import PolicySource, load_policies
+from ..policy.model import EndpointPolicy
 from ..soap.envelope import Soap, content_type, parse, serialize
 from ..soap.faults import make_fault
 from ..wss.certificates import Trust
@@ -65,7 +66,8 @@ class SecureConversationMiddleware:
 
     Args:
         app: the application.
-        policy: path of a WSDL or wsp:Policy file, name of a preset, or a policy. Every alternative of it is accepted.
+        policy: path of a WSDL or wsp:Policy file, name of a preset, or a policy, or its alternatives in a tuple. Every
+            alternative is accepted.
         identity: the service's certificate and key, or a pair (for signing, for encryption); not needed where TLS does
             everything.
         trust: whose clients to believe, where they have certificates.
@@ -88,7 +90,7 @@ class SecureConversationMiddleware:
         self,
         app: WsgiApplication,
         *,
-        policy: PolicySource,
+        policy: PolicySource | tuple[EndpointPolicy, ...],
         identity: Identity | tuple[Identity, Identity] | None = None,
         trust: Trust | None = None,
         authenticate: Authenticate | None = None,
@@ -109,7 +111,7 @@ class SecureConversationMiddleware:
         signing, decrypting = identity if isinstance(identity, tuple) else (identity, identity)
         self._store: Store = store if store is not None else MemoryStore(limits.contexts, clock=clock)
         self._endpoint = Endpoint(
-            tuple(agreed.apply(one) for one in load_policies(policy)),
+            tuple(map(agreed.apply, policy if isinstance(policy, tuple) else load_policies(policy))),
             Keyring(signing=signing, decrypting=decrypting, trust=trust, role="client"),
             Authentication(authenticate),
             self._store,

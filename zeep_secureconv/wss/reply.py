@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..environment import Environment
 from ..errors import VerificationError
-from ..policy.model import Parts, Policy
+from ..policy.model import Parts, Policy, TransportBinding
 from ..soap.envelope import Soap, refuse_dtd
 from ..soap.faults import Fault, read_fault
 from .header import ENCRYPTED_DATA, SIGNATURE, find_security
@@ -24,7 +24,8 @@ class Reply:
         soap: the message in the clear.
         verified: what it proved, or None for an unsecured fault.
         fault: the fault it holds, or None.
-        proven: whether the fault was signed, with our RelatesTo, by the context that the request used.
+        proven: whether the fault was signed, with our RelatesTo, by the context that the request used; or came over
+            TLS where the policy leaves security to that.
     """
 
     soap: Soap
@@ -61,7 +62,7 @@ def read_reply(
     """
     refuse_dtd(soap.envelope)
     if soap.is_fault():
-        if not _claims_security(soap, environment):
+        if not _claims_security(soap, policy, environment):
             return Reply(soap=soap, verified=None, fault=read_fault(soap))
         policy = replace(policy, signed=Parts(), encrypted=Parts(), required=Parts(), wss=None)
     verified = unprotect(
@@ -75,20 +76,25 @@ def read_reply(
     answers = _answers(verified, request)
     if verified.soap.is_fault():
         relates_to = verified.addressing.elements.get("RelatesTo")
-        proven = answers and verified.is_signed(verified.soap.body) and verified.is_signed(relates_to)
+        signed = verified.is_signed(verified.soap.body) and verified.is_signed(relates_to)
+        # over verified TLS a fault proves as much as any answer
+        proven = answers and (signed or isinstance(policy.binding, TransportBinding))
         return Reply(soap=verified.soap, verified=verified, fault=read_fault(verified.soap), proven=proven)
     if not answers:
         raise VerificationError("relates-to", "The answer does not relate to our request")
     return Reply(soap=verified.soap, verified=verified)
 
 
-def _claims_security(soap: Soap, environment: Environment) -> bool:
-    """Whether there is anything to verify.
+def _claims_security(soap: Soap, policy: Policy, environment: Environment) -> bool:
+    """Whether there is anything to verify; over TLS a Timestamp is enough.
 
     CXF's declared faults may have a header with tokens alone, where the policy has no Timestamp to be signed.
     """
     security = find_security(soap, environment.limits)
-    return security is not None and any(child.tag in (SIGNATURE, ENCRYPTED_DATA) for child in security)
+    if security is None:
+        return False
+    over_tls = isinstance(policy.binding, TransportBinding)
+    return over_tls or any(child.tag in (SIGNATURE, ENCRYPTED_DATA) for child in security)
 
 
 def _answers(verified: Verified, request: Protected) -> bool:

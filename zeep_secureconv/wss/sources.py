@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 
 from cryptography import x509
@@ -61,6 +61,18 @@ class KeySource:
     unsized: bool = False
     place: int | None = None
 
+    def made(self, secret: bytes, derived: DerivedKeys, *, unsized: bool) -> KeySource:
+        """A key that was derived from this one."""
+        return KeySource(
+            context=self.context,
+            ephemeral=self.ephemeral,
+            username=self.username,
+            secret=secret,
+            derived=derived,
+            unsized=unsized,
+            place=self.place,
+        )
+
 
 class KeyResolver:
     """Finds the keys that one message names.
@@ -90,6 +102,12 @@ class KeyResolver:
         self._random = random
         self._opened: dict[str | None, EphemeralKey] = {}
         self._passwords: dict[str, KeySource] = {}
+        self._readers: dict[str, Callable[[etree._Element, SecurityHeader, int | None], KeySource]] = {
+            **dict.fromkeys(CONTEXT_TOKENS, self._context_of),
+            BINARY_TOKEN: self._certificate_of,
+            ENCRYPTED_KEY: self._brought,
+            USERNAME: self._password_of,
+        }
 
     def resolve(self, element: etree._Element, header: SecurityHeader) -> KeySource:
         """The key that a SecurityTokenReference means.
@@ -129,44 +147,36 @@ class KeyResolver:
         if reference.embedded is not None:
             token = reference.embedded
         if token is not None:
-            read = self._readers().get(str(token.tag))
+            read = self._readers.get(str(token.tag))
             if read is None:
                 raise VerificationError("token", "A reference names something that is no token of the policy")
-            return replace(read(token, header), place=header.place(token))
+            return read(token, header, header.place(token))
         if reference.uri is not None:
             return self._context(reference.uri, reference.instance)
         if reference.value_type == ENCRYPTED_KEY_SHA1:
             return self._answered(reference.key_identifier or b"")
         return self._known_certificate(reference, header)
 
-    def _readers(self) -> dict[str, Callable[[etree._Element, SecurityHeader], KeySource]]:
-        return {
-            **dict.fromkeys(CONTEXT_TOKENS, self._context_of),
-            BINARY_TOKEN: self._certificate_of,
-            ENCRYPTED_KEY: self._brought,
-            USERNAME: self._password_of,
-        }
-
-    def _context(self, identifier: str, instance: str | None) -> KeySource:
+    def _context(self, identifier: str, instance: str | None, place: int | None = None) -> KeySource:
         if len(identifier) > self._limits.identifier_chars:
             raise LimitExceeded("context", "A context's identifier is too long")
         key = self._keyring.find(identifier.strip(), instance)
         if key is None:
             raise VerificationError("context", "The message names a security context that is not known here")
-        return KeySource(context=key, secret=key.secret)
+        return KeySource(context=key, secret=key.secret, place=place)
 
-    def _context_of(self, token: etree._Element, _header: SecurityHeader) -> KeySource:
+    def _context_of(self, token: etree._Element, _header: SecurityHeader, place: int | None) -> KeySource:
         name = read_context_token(token, self._limits)
-        return self._context(name.identifier, name.instance)
+        return self._context(name.identifier, name.instance, place)
 
-    def _certificate_of(self, token: etree._Element, _header: SecurityHeader) -> KeySource:
+    def _certificate_of(self, token: etree._Element, _header: SecurityHeader, place: int | None) -> KeySource:
         *path, certificate = read_certificates(token)
-        return KeySource(certificate=certificate, path=tuple(path))
+        return KeySource(certificate=certificate, path=tuple(path), place=place)
 
-    def _brought(self, token: etree._Element, header: SecurityHeader) -> KeySource:
+    def _brought(self, token: etree._Element, header: SecurityHeader, place: int | None) -> KeySource:
         """A key that came with the message: a service takes it from a request, nobody else from anything."""
         key = self.open_key(token, header)
-        return KeySource(ephemeral=key, secret=key.secret)
+        return KeySource(ephemeral=key, secret=key.secret, place=place)
 
     def _answered(self, sha1: bytes) -> KeySource:
         """The key that the request brought along, by which its answer is secured (WSS 1.1, section 7.7)."""
@@ -176,7 +186,7 @@ class KeyResolver:
                 return KeySource(ephemeral=key, secret=key.secret)
         raise VerificationError("encrypted-key", "The message names a key that was not agreed on")
 
-    def _password_of(self, token: etree._Element, _header: SecurityHeader) -> KeySource:
+    def _password_of(self, token: etree._Element, _header: SecurityHeader, place: int | None) -> KeySource:
         """A key made from a password (WSS UsernameToken Profile 1.1, section 4), computed once for each token."""
         user = read_salted_username(token, self._limits)
         name = f"{user.username} {user.salt.hex()} {user.iterations}"
@@ -188,6 +198,7 @@ class KeyResolver:
             self._passwords[name] = KeySource(
                 username=ReceivedUsername(username=user.username, proven=True),
                 secret=password_key(known, user.salt, user.iterations),
+                place=place,
             )
         return self._passwords[name]
 
@@ -197,7 +208,7 @@ class KeyResolver:
         token = read_derived_key(element, self._limits)
         named = header.token(token.source.id) if token.source.id is not None else None
         described = token.source.uri is None and token.source.value_type != ENCRYPTED_KEY_SHA1
-        if described or (named is not None and str(named.tag) not in self._readers()):
+        if described or (named is not None and str(named.tag) not in self._readers):
             raise VerificationError("derived-key", "A DerivedKeyToken is derived from something unsupported")
         source = self._base(token.source, named, header)
         if source.certificate is not None or token.source.nonce is not None:
@@ -209,7 +220,7 @@ class KeyResolver:
             offset=token.offset,
             label=token.label,
         )
-        return replace(source, secret=key, derived=DerivedKeys.EXPLICIT, unsized=token.length is None)
+        return source.made(key, DerivedKeys.EXPLICIT, unsized=token.length is None)
 
     def _imply(self, source: KeySource, reference: TokenReference) -> KeySource:
         """A key by the Nonce on the reference itself (WS-SecureConversation 1.4, section 7.3)."""
@@ -220,7 +231,7 @@ class KeyResolver:
         if length == 0:
             raise VerificationError("derived-key", "A key has no length")
         key = derive_key(source.secret, nonce, length=length or DEFAULT_LENGTH)
-        return replace(source, secret=key, derived=DerivedKeys.IMPLIED, unsized=length is None)
+        return source.made(key, DerivedKeys.IMPLIED, unsized=length is None)
 
     # ----------------------------------------------------------------------------------- certificates
 
