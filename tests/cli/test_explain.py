@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from lxml import etree
 
 from tests.peers.variants import VARIANTS, Variant
+from zeep_secureconv.names import WSDL
 from zeep_secureconv.policy.presets import PRESETS, preset
 from zeep_secureconv.service.contract import demonstration_wsdl
 
@@ -351,6 +353,30 @@ def test_weak_algorithms_are_reported(cli: CommandLine, policy: Callable[..., Pa
     assert strong == ["http://www.w3.org/2001/04/xmlenc#rsa-1_5"]
 
 
+def test_what_a_policy_leaves_open_is_told(cli: CommandLine, policy: Callable[..., Path]) -> None:
+    """Tokens in clear, and answers that could belong to any call, are warned of; a good policy has no warning."""
+
+    def warnings(source: object) -> list[str]:
+        (calls,) = cli("explain", source, "--json").json["application"]
+        found = calls["warnings"]
+        assert isinstance(found, list)
+        return found
+
+    assert "can be read on the way" in warnings("LTPA SecureConversation")[0]
+    assert "the answers of one conversation" in warnings(policy(_alternative()))[0]
+    assert warnings("Username SecureConversation") == []
+    assert warnings("WCF TransportWithMessageCredential") == []
+
+
+def test_tokens_that_parts_name_are_told_as_protected(cli: CommandLine) -> None:
+    """The token of a WebSphere set is signed and encrypted because its parts say so by XPath."""
+    assert (
+        "a UsernameToken with the password as text, signed and encrypted."
+        in cli("explain", "Username SecureConversation").out
+    )
+    assert "neither signed nor encrypted." in cli("explain", "LTPA SecureConversation").out
+
+
 def test_a_policy_without_secure_conversation_is_explained_as_far_as_it_goes(
     cli: CommandLine, policy: Callable[..., Path]
 ) -> None:
@@ -403,6 +429,20 @@ def test_operations_that_differ_are_told_apart(cli: CommandLine, wsdl: Path) -> 
     assert "ReplyTo" in first["request"]["layout"]["encrypted"]
     assert "ReplyTo" not in rest["request"]["layout"]["encrypted"]
     assert "Application: the calls of echo" in cli("explain", wsdl).out
+
+
+def test_one_way_operations_have_no_answer(cli: CommandLine, wsdl: Path) -> None:
+    """An operation without an output has an entry without an answer."""
+    root = etree.parse(wsdl).getroot()
+    for operation in root.iterfind(f"{{{WSDL}}}*/{{{WSDL}}}operation[@name='echo']"):
+        for output in operation.findall(f"{{{WSDL}}}output"):
+            operation.remove(output)
+    wsdl.write_bytes(etree.tostring(root))
+    legs = cli("explain", wsdl, "--json").json["application"]
+    assert [(leg["operations"], leg["response"] is None) for leg in legs] == [
+        (["echo"], True),
+        (["sum", "fail", "big", "whoami"], False),
+    ]
 
 
 def test_the_port_is_chosen_by_name(cli: CommandLine, wsdl: Path) -> None:

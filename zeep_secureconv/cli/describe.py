@@ -283,12 +283,18 @@ def _element(path: ElementPath) -> str:
     return f"element {local}" if local.isidentifier() else f"what {path.xpath.strip()} finds"
 
 
+def is_named(token: Token, parts: Parts) -> bool:
+    """Whether parts name the element of a supporting token by XPath, as WebSphere's policy sets do."""
+    local = "UsernameToken" if isinstance(token, UsernameToken) else "BinarySecurityToken"
+    return any(_element(path) == f"element {local}" for path in parts.elements)
+
+
 def _supporting(entry: SupportingToken, policy: Policy) -> str:
     ways = [
         word
         for word, wanted in (
-            ("signed", entry.signed),
-            ("encrypted", entry.encrypted),
+            ("signed", entry.signed or is_named(entry.token, policy.signed)),
+            ("encrypted", entry.encrypted or is_named(entry.token, policy.encrypted)),
             ("endorsing the message with its key", entry.endorsing),
         )
         if wanted

@@ -23,7 +23,7 @@ from ..soap.addressing import ANONYMOUS
 from ..trust import DIALECTS
 from ..wss.certificates import load_certificates
 from ..wss.credentials import Leg
-from .describe import algorithms, binding_sentences, message_sentences, token_words
+from .describe import algorithms, binding_sentences, is_named, message_sentences, token_words
 from .failures import explain
 from .sample import MessageLayout, Samples
 
@@ -475,7 +475,8 @@ def _warnings(request: Policy, response: Policy | None) -> Iterator[str]:
     if not request.signed.body:
         yield "The Body is not signed; this library refuses such a policy unless it is given with policy=."
     for entry in request.supporting:
-        if isinstance(entry.token, SuppliedToken) and not entry.encrypted:
+        hidden = entry.encrypted or is_named(entry.token, request.encrypted)
+        if isinstance(entry.token, SuppliedToken) and not hidden:
             yield f"{_sentence(token_words(entry.token))} can be read on the way, unless https is used."
     if response is not None and response.signed.body:
         related = any(response.signed.header(f"{{{wsa}}}RelatesTo") for wsa in ANONYMOUS)

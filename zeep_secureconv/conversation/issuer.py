@@ -10,6 +10,7 @@ from uuid import UUID
 from ..environment import Environment
 from ..errors import LimitExceeded, SecureConversationError
 from ..names import WSC_OF_WST, sct_type
+from ..policy.model import DerivedKeys
 from ..trust import (
     ContextToken,
     Entropy,
@@ -251,6 +252,9 @@ class Issuer:
         assert self._policy.application.binding is not None
         suite = self._policy.application.binding.algorithm_suite
         size = min(max(request.key_size or 0, suite.minimum_key_length), suite.maximum_key_length)
+        if self._policy.token.derived_keys is DerivedKeys.NONE:
+            # Metro and CXF ask for 256 bits under every suite, and would take all of them for the key of a cipher
+            size = suite.encryption_key_length
         own = self._environment.random(size)
         if request.entropy is None:
             trust = self._policy.application.trust

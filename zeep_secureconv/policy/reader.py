@@ -28,9 +28,9 @@ from .alternatives import (
     merge,
     position,
 )
-from .assertions import USING_ADDRESSING
 from .choice import Chooser, Satisfiable
 from .model import Direction, EndpointPolicy, OperationPolicy, Policy
+from .vocabulary import USING_ADDRESSING
 
 _ENVELOPE_OF = {WSDL_SOAP11: SOAP11, WSDL_SOAP12: SOAP12}
 _ACTIONS = tuple(

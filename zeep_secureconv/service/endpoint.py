@@ -282,7 +282,7 @@ class Endpoint:
         reply.body.append(response_to_xml(response, dialect, kind))
         return self._secure(
             reply,
-            attempt.meaning.response,
+            _answer_to_cancel(attempt.meaning, attempt.offer.conversation),
             self._answering(request, verified, context),
             verified,
             dialect.action(kind, Direction.RESPONSE),
@@ -399,6 +399,12 @@ def _grouped(
 def _cancels(conversation: ConversationPolicy) -> tuple[ExchangePolicy, ...]:
     """The ways that clients secure a Cancel."""
     return tuple(dict.fromkeys((conversation.cancel, conversation.cancel_in_full)))
+
+
+def _answer_to_cancel(form: ExchangePolicy, conversation: ConversationPolicy) -> Policy:
+    """The policy of our answer. In clear it is that of the request: Metro's client wants the derived keys of the policy,
+    where the policy of answers that are read allows others' raw keys."""
+    return form.request if form == conversation.cancel else form.response
 
 
 def _operation(policy: EndpointPolicy, action: str) -> OperationPolicy:

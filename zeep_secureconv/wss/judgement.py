@@ -15,6 +15,7 @@ from ..policy.model import (
     DerivedKeys,
     ElementPath,
     KeyToken,
+    Layout,
     PasswordForm,
     Policy,
     SecureConversationToken,
@@ -46,6 +47,9 @@ _DERIVED = {
     DerivedKeys.NONE: (DerivedKeys.NONE,),
     DerivedKeys.ANY: (DerivedKeys.NONE, DerivedKeys.EXPLICIT, DerivedKeys.IMPLIED),
 }
+
+
+_TIMESTAMP_PLACES = {Layout.LAX_TIMESTAMP_FIRST: 0, Layout.LAX_TIMESTAMP_LAST: -1}
 
 
 @dataclass
@@ -259,6 +263,7 @@ class Judge:
             self._check_encrypted(primary)
             if binding.protect_tokens:
                 self._check_covers_token(primary)
+        self._check_layout()
         self._check_required()
         if sent and self.policy.confirms_signatures and primary is not None:
             self._check_confirmed(primary, sent)
@@ -344,6 +349,22 @@ class Judge:
     def _token_of(self, source: KeySource) -> etree._Element | None:
         """The token in the header that a key comes from."""
         return None if source.place is None else self.opened.header.element[source.place]
+
+    def _check_layout(self) -> None:
+        """Where the Timestamp stands, if the policy says it (6.7), and that no part of a part was signed (6.6)."""
+        binding, header, stamp = self._binding, self.opened.header.element, self.opened.timestamp
+        place = _TIMESTAMP_PLACES.get(binding.layout)
+        if place is not None and stamp is not None and header[place] is not stamp:
+            raise VerificationError("layout", "The Timestamp is not where the policy demands it")
+        if not binding.only_sign_entire_headers_and_body:
+            return
+        soap = self.opened.soap
+        whole = [soap.envelope, soap.header, header]
+        for found in self.opened.signatures:
+            if not all(any(part.getparent() is one for one in whole) for part in found.elements):
+                raise VerificationError(
+                    "signed-parts", "A signature covers a part of a header or of Body only"
+                )
 
     def _check_required(self) -> None:
         tags = [str(block.tag) for block in self.opened.soap.blocks()]

@@ -229,8 +229,19 @@ class _Message:
         for element in select(signed.elements, self._soap.envelope, self._limits):
             ours = element is header or (element.tag == SIGNATURE and element.getparent() is header)
             if not ours and not _holds(parts, element):
+                self._refuse_half(element)
                 parts.append(element)
         return parts
+
+    def _refuse_half(self, element: etree._Element) -> None:
+        whole = (self._soap.envelope, self._soap.header, self._header.element)
+        entire = any(element.getparent() is one for one in whole)
+        if self._layout.binding.only_sign_entire_headers_and_body and not entire:
+            raise PolicyError(
+                f"The policy has {etree.QName(element).localname} signed by an XPath, and signs entire headers and "
+                "Body only (OnlySignEntireHeadersAndBody)",
+                hint="the policy contradicts itself: ask the service for one without either",
+            )
 
     def _sign(self, parts: list[etree._Element]) -> tuple[bytes, ...]:
         layout, values = self._layout, []

@@ -13,7 +13,8 @@ import pytest
 from lxml import etree
 
 from tests.unit.messages import SIGNED, asymmetric, canonical, symmetric
-from tests.unit.parties import NOW, Time, environment, identity, trust
+from tests.unit.parties import NOW, identity, trust
+from tests.unit.service.peer import INVALID, PATH, URL, Application, Environ, Peer
 from zeep_secureconv import (
     ConfigurationError,
     Limits,
@@ -22,191 +23,12 @@ from zeep_secureconv import (
     SecurityContext,
     VerificationError,
 )
-from zeep_secureconv.conversation.initiator import Initiator
-from zeep_secureconv.conversation.policies import conversation_policy, dialect_of
 from zeep_secureconv.names import SOAP11, SOAP12, WSA_2004, WSA_2005, WSC_200512, WSSE, WST_200512
-from zeep_secureconv.policy import Direction, EndpointPolicy, OperationPolicy
+from zeep_secureconv.policy import EndpointPolicy, OperationPolicy
 from zeep_secureconv.service.middleware import SecureConversationMiddleware
-from zeep_secureconv.soap.addressing import ANONYMOUS, address_request, read_addressing
-from zeep_secureconv.soap.envelope import Soap, content_type, http_headers, parse, serialize
+from zeep_secureconv.soap.addressing import ANONYMOUS, read_addressing
+from zeep_secureconv.soap.envelope import Soap, content_type, parse, serialize
 from zeep_secureconv.soap.faults import make_fault, read_fault
-from zeep_secureconv.wss.keys import Keyring
-from zeep_secureconv.wss.protect import Protected, protect
-from zeep_secureconv.wss.reply import Reply, read_reply
-
-PATH = "/soap/peer"
-URL = f"http://localhost{PATH}"
-Environ = dict[str, Any]
-
-
-class Application:
-    """A SOAP application that answers what it is told to, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Environ] = []
-        self.messages: list[bytes] = []
-        self.closed = 0
-        self.status = "200 OK"
-        self.answer: Callable[[Soap], bytes | None] = _echo
-
-    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request."""
-        self.asked.append(environ)
-        if environ["REQUEST_METHOD"] != "POST":
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            return [b"hello"]
-        self.messages.append(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
-        answer = self.answer(Soap.of(parse(self.messages[-1], Limits())))
-        start_response(self.status, [("Content-Type", environ["CONTENT_TYPE"])])
-        return _Chunks(self, [answer[:7], answer[7:]] if answer else [])
-
-
-class _Chunks(list[bytes]):
-    """An answer in pieces that wants to be closed."""
-
-    def __init__(self, app: Application, pieces: list[bytes]) -> None:
-        super().__init__(pieces)
-        self._app = app
-
-    def close(self) -> None:
-        """Count it."""
-        self._app.closed += 1
-
-
-def _echo(soap: Soap) -> bytes:
-    """The same Body, in an answer."""
-    assert soap.payload is not None
-    soap.payload.tag = f"{soap.payload.tag!s}Response"
-    return serialize(soap.envelope)
-
-
-class Peer:
-    """A client that talks to the middleware through WSGI, and the middleware.
-
-    Args:
-        soap: version of SOAP.
-        policy: the policy of both; by default the usual one.
-        name: whose identity the client has.
-        options: further arguments of the middleware.
-    """
-
-    def __init__(
-        self,
-        *,
-        soap: str = SOAP11,
-        policy: EndpointPolicy | None = None,
-        name: str = "client",
-        **options: Any,
-    ) -> None:
-        self.time = Time()
-        self.environment = environment(time=self.time)
-        self.policy = policy or EndpointPolicy(endpoint=symmetric(bootstrap=asymmetric()), soap=soap)
-        self.conversation = conversation_policy(self.policy)
-        self.dialect = dialect_of(self.conversation)
-        self.app = Application()
-        usual: dict[str, Any] = {
-            "policy": self.policy,
-            "identity": identity("server"),
-            "trust": trust(),
-            "clock": self.time.clock,
-        }
-        self.middleware = SecureConversationMiddleware(self.app, **(usual | options))
-        server = identity("server").certificate
-        self.ring = Keyring(
-            signing=identity(name),
-            decrypting=identity(name),
-            peer=server,
-            signers=(server,),
-            trust=trust(),
-            role="server",
-        )
-        self.initiator = Initiator(self.environment)
-
-    def post(self, body: bytes, action: str = "", **environ: Any) -> tuple[int, dict[str, str], bytes]:
-        """(status, headers, content) of the answer to a POST; *environ* changes the request, None takes a key out."""
-        usual: Environ = {
-            "REQUEST_METHOD": "POST",
-            "SCRIPT_NAME": "/soap",
-            "PATH_INFO": "/peer",
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-        }
-        for name, value in http_headers(self.conversation.soap, action).items():
-            key = name.upper().replace("-", "_")
-            usual[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
-        whole = {key: value for key, value in (usual | environ).items() if value is not None}
-        started: list[Any] = []
-        content = b"".join(self.middleware(whole, lambda *arguments: started.append(arguments)))
-        ((status, headers),) = started
-        assert dict(headers)["Content-Length"] == str(len(content))
-        return int(status.split(" ")[0]), dict(headers), content
-
-    def issue(self) -> SecurityContext:
-        """A context."""
-        exchange = self.initiator.ask_issue(URL, self.conversation, self.ring, self.dialect)
-        status, _, content = self.post(serialize(exchange.soap.envelope), exchange.action)
-        assert status == 200, content
-        context = self.initiator.accept_issue(exchange, Soap.of(parse(content, Limits())), self.dialect)
-        assert isinstance(context, SecurityContext)
-        return context
-
-    def secured(
-        self,
-        context: SecurityContext,
-        content: str = "<a/>",
-        *,
-        action: str = "urn:test:a",
-        headers: str = "",
-        wsa: str = WSA_2005,
-        policy: Policy | None = None,
-    ) -> tuple[Soap, Protected]:
-        """A request under a context."""
-        version = self.conversation.soap
-        text = f'<s:Envelope xmlns:s="{version}"><s:Header>{headers}</s:Header><s:Body>{content}</s:Body></s:Envelope>'
-        soap = Soap.of(parse(text.encode(), Limits()))
-        message_id = address_request(soap, wsa=wsa, to=URL, action=action, random=self.environment.random)
-        sent = protect(
-            soap,
-            policy or self.conversation.application,
-            replace(self.ring, context=context.key),
-            self.environment,
-            direction=Direction.REQUEST,
-            message_id=message_id,
-        )
-        return soap, sent
-
-    def call(self, context: SecurityContext, content: str = "<a/>", **options: Any) -> tuple[int, Reply]:
-        """(HTTP status, the answer, verified) of a call."""
-        soap, sent = self.secured(context, content, **options)
-        status, headers, answer = self.post(serialize(soap.envelope), options.get("action", "urn:test:a"))
-        assert headers["Content-Type"] == content_type(self.conversation.soap)
-        return status, self.read(answer, context, sent)
-
-    def read(self, answer: bytes, context: SecurityContext, sent: Protected) -> Reply:
-        """An answer, verified."""
-        return read_reply(
-            Soap.of(parse(answer, Limits())),
-            self.conversation.application,
-            replace(self.ring, context=context.key),
-            self.environment,
-            request=sent,
-            seen=None,
-        )
-
-    def refused(self, body: bytes, action: str = "urn:test:a", **environ: Any) -> str:
-        """The code of the unsecured fault that a message is answered with; the application saw nothing of it."""
-        before = len(self.app.asked)
-        status, headers, content = self.post(body, action, **environ)
-        assert status == 500
-        assert headers["Content-Type"].startswith(content_type(self.conversation.soap).partition(";")[0])
-        soap = Soap.of(parse(content, Limits()))
-        assert soap.blocks() == []
-        assert len(self.app.asked) == before
-        return read_fault(soap).code or ""
-
-
-INVALID = f"{{{WSSE}}}InvalidSecurity"
-
 
 # ------------------------------------------------------------------------------------------ what the app sees
 

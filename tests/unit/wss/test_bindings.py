@@ -31,6 +31,7 @@ from zeep_secureconv.policy import SUITES, DerivedKeys, Direction, Include, Part
 from zeep_secureconv.policy.model import (
     ElementPath,
     HttpsToken,
+    Layout,
     PasswordForm,
     SecureConversationToken,
     SuppliedToken,
@@ -511,3 +512,28 @@ def test_protected_tokens(base: Callable[..., Policy]) -> None:
     policy = base(protect_tokens=True, supporting=(ENDORSER,))
     there_and_back(policy)
     refused(base(supporting=(ENDORSER,)), policy, "signed-parts")
+
+
+# ------------------------------------------------------------------------------------------------- layout
+
+
+def test_the_place_of_the_timestamp() -> None:
+    """LaxTsFirst and LaxTsLast say where it stands, and it is looked for there."""
+    first, last = symmetric(layout=Layout.LAX_TIMESTAMP_FIRST), symmetric(layout=Layout.LAX_TIMESTAMP_LAST)
+    there_and_back(first)
+    there_and_back(last)
+    refused(first, last, "layout")
+    refused(last, first, "layout")
+
+
+def test_entire_headers_and_body() -> None:
+    """A signature over a piece of the Body is none of a policy that signs entire parts only."""
+    piece = Parts(elements=(path("text"),))
+    policy = symmetric(signed=SIGNED | piece)
+    whole = symmetric(signed=SIGNED, only_sign_entire_headers_and_body=True)
+    refused(policy, whole, "signed-parts")
+    there_and_back(
+        symmetric(signed=SIGNED | Parts(elements=(path("Ticket"),)), only_sign_entire_headers_and_body=True)
+    )
+    with pytest.raises(PolicyError, match="entire headers"):
+        send(message(), symmetric(signed=piece, only_sign_entire_headers_and_body=True))
