@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeGuard
 
 from lxml import etree
@@ -245,6 +246,9 @@ class _Message:
 
     def _sign(self, parts: list[etree._Element]) -> tuple[bytes, ...]:
         layout, values = self._layout, []
+        endorsed = {carried: self._endorsed_parts(carried) for carried in layout.endorsements}
+        for part in (*parts, *chain.from_iterable(endorsed.values())):
+            self._id_of(part)  # before any digest: a part may stand inside another one
         anchors = [self._covered_piece(piece) for piece in layout.stamps] if self._over_tls else []
         if layout.keys.signing is not None:
             covered = self._covered(self._signed_pieces(layout.keys.signing.token), parts)
@@ -253,9 +257,8 @@ class _Message:
             anchors = [(element.get("Id", ""), self._digest(element))]
         for carried, place in layout.endorsements.items():
             assert carried.key is not None
-            endorsed = self._endorsed_parts(carried)
             pieces = [carried.key.token] if self._protects(carried.key.token) else []
-            covered = [*anchors, *self._covered(pieces, endorsed)]
+            covered = [*anchors, *self._covered(pieces, endorsed[carried])]
             values.append(self._write(place, carried.key, covered)[1])
         if self._over_tls and layout.endorsements:
             self.signed += ["Timestamp"] * bool(layout.stamps)

@@ -31,13 +31,13 @@ from zeep_secureconv.policy import SUITES, DerivedKeys, Direction, Include, Part
 from zeep_secureconv.policy.model import (
     ElementPath,
     HttpsToken,
+    KeyToken,
     Layout,
     PasswordForm,
     SecureConversationToken,
     SuppliedToken,
     SupportingToken,
     SymmetricBinding,
-    Token,
     TransportBinding,
     UsernameToken,
     Wss,
@@ -80,7 +80,7 @@ def path(local: str, *, inside: str = "", namespace: str | None = None) -> Eleme
     )
 
 
-def with_certificate(suite: str = "Basic128", *, token: Token = THUMBPRINT, **changes: Any) -> Policy:
+def with_certificate(suite: str = "Basic128", *, token: KeyToken = THUMBPRINT, **changes: Any) -> Policy:
     """A SymmetricBinding under the key of an EncryptedKey: a bootstrap as WCF, Metro and Rampart have it."""
     policy = symmetric(suite, **changes)
     assert isinstance(policy.binding, SymmetricBinding)
@@ -100,11 +100,9 @@ def keyrings(direction: Direction = Direction.REQUEST) -> tuple[Keyring, Keyring
     tokens = (Username("alice", "s3cret"), LtpaToken("bHRwYQ=="), XmlToken(ASSERTION))
     passwords = {"alice": "s3cret"}
     sender, receiver = (replace(ring, over_tls=True) for ring in rings(direction))
-    mine = {"tokens": tokens}
-    theirs = {"password_of": passwords.get}
     if direction is Direction.RESPONSE:
-        mine, theirs = theirs, mine
-    return replace(sender, **mine), replace(receiver, **theirs)  # type: ignore[arg-type]
+        return replace(sender, password_of=passwords.get), replace(receiver, tokens=tokens)
+    return replace(sender, tokens=tokens), replace(receiver, password_of=passwords.get)
 
 
 def send(soap: Soap, policy: Policy, ring: Keyring | None = None) -> Protected:
@@ -314,7 +312,7 @@ FLAGS = [
     {"signed": signed, "encrypted": encrypted} for signed, encrypted in product([False, True], [False, True])
 ]
 MAKE: list[Callable[..., SupportingToken]] = [
-    lambda **f: username(**f),
+    username,
     lambda **f: username(PasswordForm.DIGEST, **f),
     lambda **f: username(PasswordForm.NONE, **f),
     lambda **f: supplied(LTPA, **f),
