@@ -153,7 +153,9 @@ class Exchange:
         if self.kind in (RequestType.ISSUE, RequestType.RENEW):
             return conversation.bootstrap.request, conversation.bootstrap.response
         if self.kind is RequestType.CANCEL:
-            return conversation.cancel.request, conversation.cancel.response
+            in_full = b"EncryptedData" in self.request.body and not self.is_bootstrapped_cancel
+            form = conversation.cancel_in_full if in_full else conversation.cancel
+            return form.request, form.response
         return self.operation.request, self.operation.response
 
     def read_request(

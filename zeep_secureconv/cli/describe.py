@@ -82,7 +82,15 @@ def binding_sentences(policy: Policy) -> list[str]:
     binding = policy.binding
     if binding is None:
         return ["There is no security binding: messages are not secured."]
-    return [*_binding(binding), *_options(binding, policy), *_trust(policy)]
+    endorsing = [
+        entry.token for entry in policy.supporting if isinstance(entry.token, SecureConversationToken)
+    ]
+    return [
+        *_binding(binding),
+        *(sentence for token in endorsing for sentence in _context(token)),
+        *_options(binding, policy),
+        *_trust(policy),
+    ]
 
 
 def message_sentences(policy: Policy, direction: Direction) -> list[str]:
@@ -193,7 +201,7 @@ def _symmetric(binding: SymmetricBinding) -> Iterator[str]:
         tokens = [signing, encrypting]
     for token in tokens:
         if isinstance(token, SecureConversationToken):
-            yield from context_sentences(token)
+            yield from _context(token)
 
 
 def _key(token: Token | None) -> str:
@@ -209,7 +217,7 @@ def _key(token: Token | None) -> str:
     return "of no token"
 
 
-def context_sentences(token: SecureConversationToken) -> Iterator[str]:
+def _context(token: SecureConversationToken) -> Iterator[str]:
     """What a SecureConversationToken asks for beyond its use."""
     yield f"The SecurityContextToken {_TRAVELS[token.include]}."
     if token.require_external_uri_reference:

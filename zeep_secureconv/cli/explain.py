@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,13 @@ class _Fetch:
         session: for http.
         authorities: CAs for https, or None for the usual ones.
         timeout: in seconds.
+        remote: whether what is fetched may not lead to files of this machine.
     """
 
     session: requests.Session
     authorities: Path | None
     timeout: float
+    remote: bool = False
 
     def __call__(self, location: str, /) -> etree._Element:
         if _is_url(location):
@@ -136,6 +138,11 @@ class _Fetch:
                 )
                 response.raise_for_status()
             return parse_document(response.content, without_password(location))
+        if self.remote:
+            raise ConfigurationError(
+                f"The document leads to {location}, which is not to be fetched by http",
+                hint="save it with what it imports, and give the file",
+            )
         return parse_document(read_source(Path(location), "policy file"), location)
 
 
@@ -189,7 +196,8 @@ def _subject(source: str, fetch: _Fetch) -> _Subject:
         TransportError: when a URL cannot be fetched.
     """
     if _is_url(source):
-        return _Subject(name=without_password(source), root=fetch(source), location=source, load=fetch)
+        remote = replace(fetch, remote=True)
+        return _Subject(name=without_password(source), root=remote(source), location=source, load=remote)
     if Path(source).exists():
         location = str(Path(source).resolve())
         return _Subject(name=source, root=fetch(source), location=location, load=fetch)

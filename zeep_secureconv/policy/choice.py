@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..errors import PolicyError
-from .alternatives import Alternative, Alternatives
+from .alternatives import Alternative, Alternatives, Assertion
 from .assertions import read_alternative
 from .model import Direction, Policy
 from .support import unsupported
@@ -74,6 +74,8 @@ class Chooser:
     _known: dict[tuple[Alternative, Direction], Policy | PolicyError] = field(
         default_factory=dict, compare=False, repr=False
     )
+    #: What stands against an assertion, whatever stands beside it: many alternatives may hold the same one.
+    _alone: dict[Assertion, PolicyError | None] = field(default_factory=dict, compare=False, repr=False)
 
     def within(self, satisfiable: Satisfiable) -> Chooser:
         """This chooser with another demand, after its own."""
@@ -154,8 +156,26 @@ class Chooser:
     def _read(self, alternative: Alternative, direction: Direction) -> Policy | PolicyError:
         key = alternative, direction
         if key not in self._known:
-            self._known[key] = _attempt(alternative, direction, self.address)
+            bad = next((error for entry in alternative if (error := self._alone.get(entry))), None)
+            self._known[key] = bad or self._attempt(alternative, direction)
         return self._known[key]
+
+    def _attempt(self, alternative: Alternative, direction: Direction) -> Policy | PolicyError:
+        try:
+            return read_alternative(alternative, direction=direction, address=self.address)
+        except PolicyError as error:
+            for assertion in alternative:
+                # What is for the bootstrap, and stands outside of it, says nothing alone.
+                if assertion.role is None and assertion not in self._alone:
+                    self._alone[assertion] = self._against_alone(assertion)
+            return error
+
+    def _against_alone(self, assertion: Assertion) -> PolicyError | None:
+        try:
+            read_alternative((assertion,), address=self.address)
+        except PolicyError as error:
+            return error
+        return None
 
     def _against(self, policy: Policy) -> PolicyError | None:
         """What stands against a policy; nothing stands against one that secures nothing: nobody will use it."""
@@ -168,13 +188,6 @@ class Chooser:
             )
         reason = self.satisfiable(policy) if self.satisfiable is not None else None
         return PolicyError(reason, position=policy.source) if reason else None
-
-
-def _attempt(alternative: Alternative, direction: Direction, address: str | None) -> Policy | PolicyError:
-    try:
-        return read_alternative(alternative, direction=direction, address=address)
-    except PolicyError as error:
-        return error
 
 
 def _reason(error: PolicyError) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from lxml import etree
 
@@ -115,22 +116,32 @@ _WEBSPHERE = (
         "WebSphere's trust service; this set secures Cancel and Validate, TrustServiceSecurityDefault the rest",
     ),
 )
-#: Versions of each: end of the name, of the description, changes, algorithms.
-_GENERATIONS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("", "", ()),
-    (
-        " (draft)",
-        "; WS-SecureConversation of February 2005",
-        (("sp:SC13SecurityContextToken", "sp:SC200502SecurityContextToken"),),
-    ),
-)
-_STRENGTHS: tuple[tuple[str, str, tuple[tuple[str, str], ...], Algorithms], ...] = (
-    ("", "", (), Algorithms()),
-    (
+
+
+class _Version(NamedTuple):
+    """A version of a set: ends of name and description, and how it differs from the set."""
+
+    name: str = ""
+    description: str = ""
+    changes: tuple[tuple[str, str], ...] = ()
+    algorithms: Algorithms = Algorithms()
+
+
+_STRENGTHS = (
+    _Version(),
+    _Version(
         " SHA256",
         "; hmac-sha256, rsa-sha256 and SHA-256 digests, as with the SHA256 bindings",
         (("sp:Basic128Rsa15", "sp:Basic128Sha256Rsa15"),),
         Algorithms(sha256="wcf"),
+    ),
+)
+_GENERATIONS = (
+    _Version(),
+    _Version(
+        " (draft)",
+        "; WS-SecureConversation of February 2005",
+        (("sp:SC13SecurityContextToken", "sp:SC200502SecurityContextToken"),),
     ),
 )
 #: The bindings of WCF: credential, what asks for a context.
@@ -142,17 +153,17 @@ _WCF_NAME = "WCF TransportWithMessageCredential"
 
 
 def _websphere() -> Iterator[Preset]:
-    for name, file, description in _WEBSPHERE:
-        for strength, stronger, suite, algorithms in _STRENGTHS:
-            for generation, older, token in _GENERATIONS:
-                yield Preset(
-                    name=f"{name}{strength}{generation}",
-                    description=f"{description}{stronger}{older}",
-                    file=file,
-                    dialect="websphere13",
-                    changes=(*suite, *token),
-                    algorithms=algorithms,
-                )
+    for (name, file, description), strength, generation in itertools.product(
+        _WEBSPHERE, _STRENGTHS, _GENERATIONS
+    ):
+        yield Preset(
+            name=f"{name}{strength.name}{generation.name}",
+            description=f"{description}{strength.description}{generation.description}",
+            file=file,
+            dialect="websphere13",
+            changes=(*strength.changes, *generation.changes),
+            algorithms=strength.algorithms,
+        )
 
 
 def _wcf() -> Iterator[Preset]:
@@ -160,7 +171,7 @@ def _wcf() -> Iterator[Preset]:
         for binding, end, suffix in (("ws2007HttpBinding", "", ""), ("wsHttpBinding", " (draft)", "-draft")):
             yield Preset(
                 name=f"{_WCF_NAME} {credential}{end}",
-                description=f"{binding} of WCF over https: a context asked for with {proof} endorses the messages",
+                description=f"{binding} of WCF over https: a context, asked for with {proof}, endorses messages",
                 file=f"wcf-{credential.casefold()}{suffix}.xml",
                 dialect="wcf",
             )

@@ -247,9 +247,19 @@ class _Reader:
             raise VerificationError("signature", "A signature does not verify")
         # remembered before anything is decrypted: a changed ciphertext under a good signature is tried once
         now, created, until = self._environment.clock.now(), *self._worth_remembering(form)
-        if seen is not None and not seen.add(form.value, until=until, now=now, created=created):
+        if seen is not None and not seen.add(self._told_apart(form), until=until, now=now, created=created):
             raise VerificationError("replay", "The message was received before")
         self._signatures[place] = VerifiedSignature(place, form, source, hidden)
+
+    def _told_apart(self, form: SignatureForm) -> bytes:
+        """What no other message has.
+
+        Over TLS a signature covers the Timestamp alone: two messages of one second have the same from Metro, whose
+        Created has whole seconds. MessageID, which TLS protects like everything else, tells them apart.
+        """
+        if not isinstance(self._binding, TransportBinding):
+            return form.value
+        return form.value + (read_addressing(self._soap).message_id or "").encode()
 
     def _hidden_tokens(self) -> bool:
         """Whether anything in the header is encrypted, so that a token may be missing until it is not."""

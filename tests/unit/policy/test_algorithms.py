@@ -9,7 +9,15 @@ import pytest
 
 from tests.unit.messages import asymmetric, symmetric
 from zeep_secureconv import Algorithms, ConfigurationError, PolicyError, SuiteChanges
-from zeep_secureconv.policy import SUITES, AlgorithmSuite, EndpointPolicy, OperationPolicy, Policy, X509Token
+from zeep_secureconv.policy import (
+    SUITES,
+    AlgorithmSuite,
+    EndpointPolicy,
+    OperationPolicy,
+    Policy,
+    SymmetricBinding,
+    X509Token,
+)
 from zeep_secureconv.policy.algorithms import used_algorithms, weak_algorithms
 from zeep_secureconv.policy.model import HttpsToken, SupportingToken, TransportBinding
 from zeep_secureconv.policy.suites import (
@@ -120,12 +128,11 @@ def test_sha256_suites_may_be_read_as_wcf_does() -> None:
 def test_what_there_is_not_is_told(arguments: dict[str, Any]) -> None:
     """A name that means nothing is a ConfigurationError whose hint lists those that do."""
     with pytest.raises(ConfigurationError) as caught:
-        Algorithms(
-            **{
-                name: SuiteChanges(**value) if isinstance(value, dict) else value
-                for name, value in arguments.items()
-            }
-        )
+        made: dict[str, Any] = {
+            name: SuiteChanges(**value) if isinstance(value, dict) else value
+            for name, value in arguments.items()
+        }
+        Algorithms(**made)
     assert "give" in str(caught.value.hint)
 
 
@@ -173,7 +180,11 @@ def test_a_weak_bootstrap_counts() -> None:
 def test_only_what_is_used_counts() -> None:
     """A conversation uses no RSA, and over TLS a certificate's signature is all."""
     application = symmetric("Basic256Sha256Rsa15")
-    assert [uri for _, uri in used_algorithms(application)] == [SHA256, HMAC_SHA1, SUITES["Basic256"].encryption]
+    assert [uri for _, uri in used_algorithms(application)] == [
+        SHA256,
+        HMAC_SHA1,
+        SUITES["Basic256"].encryption,
+    ]
     assert weak_algorithms(application) == ()
     assert weak_algorithms(asymmetric("Basic128Sha256Rsa15")) == (RSA_SHA1, RSA_15)
     over_tls = TransportBinding(transport_token=HttpsToken(), algorithm_suite=SUITES["TripleDesSha256"])
@@ -186,7 +197,7 @@ def test_only_what_is_used_counts() -> None:
 def test_key_transport_of_a_symmetric_binding_counts() -> None:
     """A SymmetricBinding over a certificate encrypts a key to it."""
     application = symmetric("Basic128")
-    assert application.binding is not None
-    binding = replace(application.binding, signature_token=X509Token(), encryption_token=X509Token())  # type: ignore[call-arg]
+    assert isinstance(application.binding, SymmetricBinding)
+    binding = replace(application.binding, signature_token=X509Token(), encryption_token=X509Token())
     assert RSA_OAEP_MGF1P in [uri for _, uri in used_algorithms(replace(application, binding=binding))]
     assert RSA_OAEP_MGF1P not in [uri for _, uri in used_algorithms(application)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from tests.unit.policy.documents import parsed, policy, policy_text, refused
+from tests.unit.policy.documents import parsed, policy, policy_text, refused, wsdl_text
 from zeep_secureconv.errors import PolicyError
 from zeep_secureconv.names import SP_2005, SP_200702, WST_2005, WST_200512
 from zeep_secureconv.policy import (
@@ -29,6 +29,7 @@ from zeep_secureconv.policy import (
     UsernameToken,
     X509Token,
     read_policy,
+    read_wsdl,
 )
 
 _SAML_1 = "{urn:oasis:names:tc:SAML:1.0:assertion}Assertion"
@@ -341,6 +342,16 @@ def test_another_issuer_is_refused_by_name() -> None:
     assert error.assertion == f"{{{SP_200702}}}Issuer"
     assert "https://sts.example.org/" in error.message
     assert error.position is not None
+
+
+def test_the_address_of_the_endpoint_as_issuer() -> None:
+    """A WSDL may name its own endpoint as the issuer; a policy that stands alone has no address to compare with."""
+    issuer = '<sp:Issuer><a:Address xmlns:a="http://www.w3.org/2005/08/addressing">http://example.org/a</a:Address></sp:Issuer>'
+    text = wsdl_text(binding=policy_text(parameter=issuer))
+    assert read_wsdl(parsed(text)).endpoint == policy()
+    with pytest.raises(PolicyError, match="another issuer"):
+        read_wsdl(parsed(text.replace('location="http://example.org/a"', 'location="http://example.org/b"')))
+    assert "another issuer" in refused(parameter=issuer).message
 
 
 # -------------------------------------------------------------------------------------------- generations
