@@ -81,6 +81,10 @@ _DIFFERENT: dict[tuple[str, Way], Cell] = {
         "The client is anonymous, and CXF's secures Renew and Cancel with the bootstrap alone: nothing proves that "
         "it has the context",
     ),
+    ("cxf-tls-x509-bootstrap", Way.THEIR_CLIENT): Cell(
+        "calls, fault; Renew and Cancel refused",
+        "CXF's Renew lacks the endorsing signature of the bootstrap policy, and its own server refuses it too",
+    ),
     ("rampart-asym-wsa", Way.OUR_CLIENT): _EVERYTHING,
 }
 

@@ -145,10 +145,7 @@ _GENERATIONS = (
     ),
 )
 #: The bindings of WCF: credential, what asks for a context.
-_WCF = (
-    ("UserName", "a user name with a password"),
-    ("Certificate", "a certificate that endorses the message"),
-)
+_WCF = (("UserName", "a user name and a password"), ("Certificate", "a certificate"))
 _WCF_NAME = "WCF TransportWithMessageCredential"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.unit.client.conftest import Service
@@ -21,6 +22,7 @@ from zeep_secureconv import (
     LtpaToken,
     PolicyError,
     SecureConversation,
+    SecureConversationError,
     SuiteChanges,
     TokenFault,
     TransportError,
@@ -124,6 +126,16 @@ def serving(service: Service, folder: Path, *alternatives: str, **options: Any) 
     )
 
 
+_Error = TypeVar("_Error", bound=SecureConversationError)
+
+
+def refused(sc: SecureConversation, wsdl: object, kind: type[_Error], said: str) -> _Error:
+    """The error that a call is refused with."""
+    with sc, pytest.raises(kind, match=said) as caught:
+        sc.client(str(wsdl)).service.echo("hello")
+    return caught.value
+
+
 # -------------------------------------------------------------------------------------------- parties
 
 
@@ -189,11 +201,9 @@ def test_missing_credentials_are_told_before_any_traffic(service: Service, tmp_p
     """A policy that wants a user is not tried without one; the assertion and its line are told."""
     serving(service, tmp_path, BY_CERTIFICATE + _USER)
     for username, said in ((None, "user name"), (UsernameToken("alice"), "no password")):
-        with service.conversation(username=username) as sc:
-            with pytest.raises(ConfigurationError, match=said) as caught:
-                sc.client(str(service.wsdl)).service.echo("hello")
-        assert "sp:UsernameToken in sp:SignedEncryptedSupportingTokens, line" in caught.value.message
-        assert "username=" in str(caught.value.hint)
+        error = refused(service.conversation(username=username), service.wsdl, ConfigurationError, said)
+        assert "sp:UsernameToken in sp:SignedEncryptedSupportingTokens, line" in error.message
+        assert "username=" in str(error.hint)
     assert service.posted == []
     with service.conversation(username=ALICE) as sc:
         assert sc.client(str(service.wsdl)).service.echo("hello") == "hello"
@@ -202,10 +212,8 @@ def test_missing_credentials_are_told_before_any_traffic(service: Service, tmp_p
 def test_tls_is_needed_where_the_policy_leaves_security_to_it(service: Service, tmp_path: Path) -> None:
     """Over http, or without verified certificates, nothing is sent: a PolicyError names the binding."""
     serving(service, tmp_path, BY_USER)
-    with SecureConversation(username=ALICE) as sc:
-        with pytest.raises(PolicyError, match="TransportBinding, line") as caught:
-            sc.client(str(service.wsdl)).service.echo("hello")
-    assert caught.value.assertion == "TransportBinding"
+    error = refused(SecureConversation(username=ALICE), service.wsdl, PolicyError, "TransportBinding, line")
+    assert error.assertion == "TransportBinding"
     assert service.posted == []
     with requests.Session() as session, SecureConversation(username=ALICE) as sc:
         session.verify = False
@@ -226,9 +234,8 @@ def test_a_policy_over_tls_needs_neither_certificates_nor_trust(tmp_path: Path) 
 
 def test_algorithms_below_the_minimum_are_told_before_any_traffic(service: Service) -> None:
     """The suite and the algorithm are named; what both sides agreed on besides the policy works."""
-    with service.conversation(algorithms=Algorithms(minimum="sha256")) as sc:
-        with pytest.raises(PolicyError, match="Basic128"):
-            sc.client(str(service.wsdl)).service.echo("hello")
+    strict = service.conversation(algorithms=Algorithms(minimum="sha256"))
+    assert refused(strict, service.wsdl, PolicyError, "Basic128").hint
     assert service.posted == []
 
 
@@ -298,10 +305,10 @@ def test_a_weak_alternative_is_passed_over(service: Service, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def naming(service: Service, tmp_path: Path) -> Iterator[Any]:
+def naming(service: Service, tmp_path: Path) -> Callable[[x509.Certificate], str]:
     """Writes the service's WSDL with a certificate in its port, as Metro and WCF publish it."""
 
-    def write(certificate: Any) -> str:
+    def write(certificate: x509.Certificate) -> str:
         content = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
         reference = (
             '<a:EndpointReference xmlns:a="http://www.w3.org/2005/08/addressing"><a:Address>urn:x</a:Address>'
@@ -323,9 +330,7 @@ def test_the_wsdl_may_name_the_certificate_of_the_service(service: Service, nami
     wsdl = naming(SERVER.make())
     with service.conversation(peer=None) as sc:
         assert sc.client(wsdl).service.echo("hello") == "hello"
-    with service.conversation(peer=None, trust=None) as sc:
-        with pytest.raises(ConfigurationError, match="whom to trust"):
-            sc.client(wsdl).service.echo("hello")
+    assert refused(service.conversation(peer=None, trust=None), wsdl, ConfigurationError, "whom to trust").hint
     with (
         service.conversation(peer=None) as sc,
         pytest.raises(ConfigurationError, match="certificate is not known"),

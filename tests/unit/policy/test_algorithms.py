@@ -115,6 +115,11 @@ def test_sha256_suites_may_be_read_as_wcf_does() -> None:
     assert suites_of(both.apply(endpoint("Basic256Sha256")).endpoint)[0].symmetric_signature == HMAC_SHA384
 
 
+def _made(arguments: dict[str, Any]) -> Algorithms:
+    changed = {name: SuiteChanges(**value) for name, value in arguments.items() if isinstance(value, dict)}
+    return Algorithms(**(arguments | changed))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -128,11 +133,7 @@ def test_sha256_suites_may_be_read_as_wcf_does() -> None:
 def test_what_there_is_not_is_told(arguments: dict[str, Any]) -> None:
     """A name that means nothing is a ConfigurationError whose hint lists those that do."""
     with pytest.raises(ConfigurationError) as caught:
-        made: dict[str, Any] = {
-            name: SuiteChanges(**value) if isinstance(value, dict) else value
-            for name, value in arguments.items()
-        }
-        Algorithms(**made)
+        _made(arguments)
     assert "give" in str(caught.value.hint)
 
 
