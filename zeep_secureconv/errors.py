@@ -64,7 +64,7 @@ _HINTS = {
     "layout": _OTHER_POLICY,
     "endorsement": _OTHER_POLICY,
     "username-token": _CLOCKS,
-    "transport": "the policy is for https: call the service by its https address, without a proxy that ends TLS before it",
+    "transport": "the policy is for https: call the service by its https address, and end TLS at the service itself",
     "authentication": "check username= or tokens= of the client; the service's authenticate= refused them",
     "action": "use the WSDL of the service",
     "operation": "use the WSDL of the service",

@@ -95,6 +95,9 @@ def _binding_demands(binding: Binding) -> Iterator[str]:
 def _supporting_demands(entry: SupportingToken, binding: Binding) -> Iterator[str]:
     if entry.endorsing and isinstance(entry.token, SuppliedToken):
         yield f"an endorsing signature by a {_local(entry.token)}, whose key is not known here"
+    bare = isinstance(binding, TransportBinding) and not binding.include_timestamp and not entry.signed_parts
+    if entry.endorsing and bare:
+        yield "an endorsing token under a TransportBinding without a Timestamp, so that there is nothing to sign"
     if not entry.endorsing and isinstance(entry.token, SecureConversationToken):
         yield "a SecureConversationToken that endorses nothing (use an EndorsingSupportingTokens)"
     if not entry.endorsing and entry.signed_parts:

@@ -210,7 +210,10 @@ def kind_of(token: etree._Element) -> str:
     value = token.get("ValueType", "").strip()
     prefix, colon, local = value.partition(":")
     namespace = token.nsmap.get(prefix) if colon else None
-    return f"{{{namespace}}}{local}" if namespace else value
+    if namespace:
+        return f"{{{namespace}}}{local}"
+    # neither a URI nor a QName begins so: it would pass for a Clark name, which only a tag or a prefix gives
+    return "" if value.startswith("{") else value
 
 
 Credential = UsernameToken | LtpaToken | XmlToken

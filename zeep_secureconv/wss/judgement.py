@@ -149,6 +149,15 @@ def check_key(token: Token, source: KeySource, binding: Binding) -> None:
         VerificationError: checks "derived-key" and "context".
     """
     check_derivation(token, source)
+    check_length(source, binding)
+
+
+def check_length(source: KeySource, binding: Binding) -> None:
+    """Whether a symmetric key is long enough for signatures: whoever can guess it could sign.
+
+    Raises:
+        VerificationError: checks "derived-key" and "context".
+    """
     suite = binding.algorithm_suite
     if source.certificate is not None:
         return
@@ -395,15 +404,16 @@ class Judge:
     # --------------------------------------------------------------------------------- supporting tokens
 
     def _endorsements(self, primary: VerifiedSignature | None) -> tuple[VerifiedSignature, ...]:
-        """The signatures over the primary one; over TLS those over the Timestamp (WS-SecurityPolicy 1.2, 8.3)."""
-        anchor = self.opened.timestamp
-        if primary is not None:
-            anchor = self.opened.header.element[primary.place]
-        return tuple(
-            found
-            for found in self.opened.signatures
-            if found is not primary and anchor is not None and holds(found.elements, anchor)
-        )
+        """The signatures over the primary one; over TLS those over the Timestamp (WS-SecurityPolicy 1.2, 8.3).
+
+        Over TLS without a Timestamp they sign what the policy names.
+        """
+        others = [found for found in self.opened.signatures if found is not primary]
+        if primary is None and not self._binding.include_timestamp:
+            return tuple(others)
+        place = primary.place if primary is not None else None
+        anchor = self.opened.timestamp if place is None else self.opened.header.element[place]
+        return tuple(found for found in others if anchor is not None and holds(found.elements, anchor))
 
     def _supporting(
         self,
@@ -435,6 +445,9 @@ class Judge:
                 self._read(entry.token, token, usernames, tokens, seen)
             if token is not None and primary is not None:
                 self._check_token(entry, token, primary)
+        if any(found.source.context is None for found in left):
+            # anybody can sign over a signature, and would pass for the one whose message it is
+            raise VerificationError("endorsement", "Somebody endorses the message whom the policy does not ask")
         return tuple(usernames), tuple(tokens)
 
     def _take_endorsement(self, entry: SupportingToken, left: list[VerifiedSignature]) -> KeySource:

@@ -54,6 +54,7 @@ from .judgement import (
     Opened,
     VerifiedSignature,
     check_derivation,
+    check_length,
     fits_binding,
     holds,
     name_of,
@@ -241,6 +242,7 @@ class _Reader:
         source = self._keys.resolve(form.key, self._header)
         if source.ephemeral is not None and not self._takes(source.ephemeral):
             raise VerificationError("token", "A signature is made with a key that came with the message")
+        check_length(source, self._binding)
         if any(hmac.compare_digest(form.value, own) for own in sent):
             raise VerificationError("reflection", "The answer carries our own signature")
         if not self._value_is_good(form, source):
@@ -309,6 +311,8 @@ class _Reader:
 
     def _check_signer(self, certificate: x509.Certificate, path: tuple[x509.Certificate, ...]) -> None:
         keyring = self._keyring
+        if keyring.trust is None and not keyring.signers:
+            raise VerificationError("signer", "Nothing says whose certificates to believe")
         if keyring.signers and not any(same(certificate, signer) for signer in keyring.signers):
             raise VerificationError(
                 "signer",

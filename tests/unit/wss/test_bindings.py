@@ -305,6 +305,16 @@ def test_an_endorsement_over_tls_must_be_there() -> None:
     refused(over_tls(conversation), over_tls(named), "signed-parts")
 
 
+def test_without_a_timestamp_an_endorsement_signs_what_the_policy_names() -> None:
+    """Over TLS without a Timestamp there must be something to sign."""
+    conversation = SupportingToken(token=SecureConversationToken(), endorsing=True)
+    with pytest.raises(PolicyError, match="nothing to sign"):
+        send(message(), over_tls(conversation, timestamp=False))
+    named = replace(conversation, signed_parts=Parts(headers=ADDRESSING))
+    there_and_back(over_tls(named, timestamp=False))
+    refused(over_tls(timestamp=False), over_tls(named, timestamp=False), "endorsement")
+
+
 # ------------------------------------------------------------------------------------- supporting tokens
 
 
