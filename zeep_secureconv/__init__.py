@@ -18,7 +18,10 @@ import logging
 from .client.conversation import SecureConversation
 from .client.events import Event
 from .conversation.context import SecurityContext
+from .conversation.store import Store
+from .conversation.store.file import FileStore
 from .conversation.store.memory import MemoryStore
+from .conversation.store.redis import RedisStore
 from .errors import (
     ConfigurationError,
     ContextExpired,
@@ -43,6 +46,7 @@ __all__ = [
     "ConfigurationError",
     "ContextExpired",
     "Event",
+    "FileStore",
     "Identity",
     "LimitExceeded",
     "Limits",
@@ -50,9 +54,11 @@ __all__ = [
     "MemoryStore",
     "Policy",
     "PolicyError",
+    "RedisStore",
     "SecureConversation",
     "SecureConversationError",
     "SecurityContext",
+    "Store",
     "StoreError",
     "SuiteChanges",
     "TokenFault",

@@ -133,7 +133,9 @@ class Caller:
     ) -> Message:
         """A request to the trust service with a content of one's own, under the bootstrap or a context."""
         if policy is None:
-            policy = self.conversation.bootstrap.request if context is None else self.conversation.cancel.request
+            policy = (
+                self.conversation.bootstrap.request if context is None else self.conversation.cancel.request
+            )
         return self._protected(content, action, policy, context)[0]
 
     # -------------------------------------------------------------------------------------- application

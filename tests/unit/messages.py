@@ -25,8 +25,20 @@ from zeep_secureconv.policy import (
     SymmetricBinding,
     X509Token,
 )
+from zeep_secureconv.policy.model import (
+    ElementPath,
+    HttpsToken,
+    KeyToken,
+    PasswordForm,
+    SuppliedToken,
+    SupportingToken,
+    TransportBinding,
+    UsernameToken,
+)
 from zeep_secureconv.soap.addressing import address_request
 from zeep_secureconv.soap.envelope import Soap, new_envelope, parse, serialize
+from zeep_secureconv.wss.credentials import LtpaToken, XmlToken
+from zeep_secureconv.wss.credentials import UsernameToken as Username
 from zeep_secureconv.wss.keys import ContextKey, Keyring
 from zeep_secureconv.wss.protect import Protected, protect
 from zeep_secureconv.wss.seen import SeenSignatures
@@ -209,3 +221,57 @@ def canonical(element: etree._Element) -> bytes:
 
 
 SCT = sct_type(WSC_200512)
+
+# What only some bindings have.
+
+TICKETED = f'<t:Ticket xmlns:t="{TICKET}">secret</t:Ticket>'
+LTPA = "{http://www.ibm.com/websphere/appserver/tokentype}LTPAv2"
+SAML = "{urn:oasis:names:tc:SAML:2.0:assertion}Assertion"
+ASSERTION = '<a:Assertion xmlns:a="urn:oasis:names:tc:SAML:2.0:assertion" ID="_1"><a:Issuer>me</a:Issuer></a:Assertion>'
+THUMBPRINT = X509Token(include=Include.NEVER)
+ENDORSER = SupportingToken(token=X509Token(include=Include.ALWAYS_TO_RECIPIENT), endorsing=True)
+
+
+def username(form: PasswordForm = PasswordForm.TEXT, **flags: Any) -> SupportingToken:
+    """A UsernameToken as a supporting token."""
+    return SupportingToken(token=UsernameToken(password=form), **flags)
+
+
+def supplied(accepts: str, **flags: Any) -> SupportingToken:
+    """A token that is carried and not understood."""
+    token = SuppliedToken(assertion="{urn:test}Token", accepts=frozenset({accepts}))
+    return SupportingToken(token=token, **flags)
+
+
+def path(local: str, *, inside: str = "", namespace: str | None = None) -> ElementPath:
+    """Elements of a name, or with another one around them, anywhere in the envelope."""
+    outer = f"//*[local-name()='{inside}']" if inside else "/"
+    return ElementPath(
+        xpath=f"{outer}//x:{local}" if namespace else f"{outer}//*[local-name()='{local}']",
+        namespaces=(("x", namespace),) if namespace else (),
+    )
+
+
+def with_certificate(suite: str = "Basic128", *, token: KeyToken = THUMBPRINT, **changes: Any) -> Policy:
+    """A SymmetricBinding under the key of an EncryptedKey: a bootstrap as WCF, Metro and Rampart have it."""
+    policy = symmetric(suite, **changes)
+    assert isinstance(policy.binding, SymmetricBinding)
+    return replace(policy, binding=replace(policy.binding, signature_token=token, encryption_token=token))
+
+
+def over_tls(*supporting: SupportingToken, timestamp: bool = True, **changes: Any) -> Policy:
+    """A TransportBinding with supporting tokens."""
+    binding = TransportBinding(
+        transport_token=HttpsToken(), algorithm_suite=SUITES["Basic128"], include_timestamp=timestamp
+    )
+    return Policy(binding=binding, supporting=supporting, **changes)
+
+
+def keyrings(direction: Direction = Direction.REQUEST) -> tuple[Keyring, Keyring]:
+    """(the sender's, the receiver's) keys, with every token that these tests use, over TLS."""
+    tokens = (Username("alice", "s3cret"), LtpaToken("bHRwYQ=="), XmlToken(ASSERTION))
+    passwords = {"alice": "s3cret"}
+    sender, receiver = (replace(ring, over_tls=True) for ring in rings(direction))
+    if direction is Direction.RESPONSE:
+        return replace(sender, password_of=passwords.get), replace(receiver, tokens=tokens)
+    return replace(sender, tokens=tokens), replace(receiver, password_of=passwords.get)

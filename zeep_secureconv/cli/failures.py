@@ -158,6 +158,13 @@ _OPTIONS = tuple(
         (r"\bpeer=('[^']*')?", "--peer FILE"),
         (r"\bpolicy=('[^']*')?", "--policy FILE"),
         (r"\bendpoint=('[^']*')?", "--endpoint URL"),
+        (r"\busername=(UsernameToken\([^)]*\))?", "--username NAME and --password TEXT"),
+        (
+            r"\btokens=\[LtpaToken\(…\)\] or tokens=\[XmlToken\(…\)\]",
+            "--ltpa FILE; other tokens only Python gives",
+        ),
+        (r"\bdialect=('[^']*')?", "--dialect NAME"),
+        (r"\bauthenticate= an object.*", "--users FILE, or --demo-users"),
         (r"; raise the limit in Limits\(\.\.\.\).*", ""),
         (r", or widen clock_skew=", ""),
         (r"raise the timeout of the transport", "wait longer with --timeout SECONDS"),

@@ -98,6 +98,7 @@ class Parties:
             trust=self.trust,
             role="server",
             tokens=self.tokens,
+            password_of=self._password_of,
         )
 
     def fingerprint(self, endpoint: str, named: x509.Certificate | None = None) -> str:
@@ -135,6 +136,12 @@ class Parties:
             )
         self.trust.check(found, role="server", now=now)
         return found
+
+    def _password_of(self, name: str) -> str | None:
+        """Our password, under which an answer may be secured as its request was."""
+        users = (token for token in self.tokens if isinstance(token, UsernameToken))
+        user = next((user for user in users if user.username == name and user.password is not None), None)
+        return user.secret() if user is not None else None
 
     def _certificates(
         self, endpoint: str, named: x509.Certificate | None = None

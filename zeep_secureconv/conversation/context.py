@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,8 +16,13 @@ from ..clock import Clock
 from ..errors import ConfigurationError, StoreError
 from ..wss.keys import ContextKey
 
-_MAGIC = b"zsc1"
+#: The form of stored contexts. Another one is another number: what an older version stored is told apart by it.
+_VERSION = 2
+_FAMILY = b"zsc"
+_MAGIC = b"%s%d" % (_FAMILY, _VERSION)
 _NONCE_BYTES = 12
+_OTHER_VERSION = "The security context was stored by another version of this library"
+_ASK_ANEW = "remove what is stored; contexts are asked for anew then"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +34,13 @@ class SecurityContext:
         created, expires: its lifetime as the issuer said it, aware UTC; None where it is not said.
         dialect: name of the dialect it was negotiated in.
         key: what messages are protected with.
+        first: the key that it began with, once it was renewed, or None. Metro wants further renewals endorsed by it.
         renewable: whether the issuer allows renewal.
         principal: on a service, the name of whom it was issued to; None on a client.
         owner: on a service, what tells that principal from others of the same name.
         policy: fingerprint of the policy it was issued under.
         received: reading of the monotonic clock when this process got it; None when it came from a store.
+        obtained: what the wall clock of the process that received it showed then; set by stores.
     """
 
     endpoint: str
@@ -41,11 +48,13 @@ class SecurityContext:
     expires: datetime | None
     dialect: str
     key: ContextKey = field(repr=False)
+    first: ContextKey | None = field(default=None, repr=False)
     renewable: bool = True
     principal: str | None = None
     owner: str | None = field(default=None, repr=False)
     policy: str = field(default="", repr=False)
     received: float | None = field(default=None, repr=False, compare=False)
+    obtained: datetime | None = field(default=None, repr=False, compare=False)
 
     @property
     def identifier(self) -> str:
@@ -57,17 +66,32 @@ class SecurityContext:
         """wsc:Instance, the name of its current key; None before the first renewal."""
         return self.key.instance
 
-    def is_over(self, clock: Clock) -> bool:
-        """Whether its lifetime is over.
+    def remaining(self, clock: Clock) -> timedelta | None:
+        """How long it still lives, negative once it is over; None where it has no end.
 
         What this process received itself ages on the monotonic clock from receipt, so that neither skew between
-        the parties nor a jump of the wall clock shortens or lengthens it.
+        the parties nor a jump of the wall clock shortens or lengthens it. What another process received and kept
+        in a store ages on the wall clock, from receipt too.
         """
         if self.expires is None:
-            return False
-        if self.received is not None and self.created is not None:
-            return clock.monotonic() - self.received >= (self.expires - self.created) / timedelta(seconds=1)
-        return clock.now() >= self.expires
+            return None
+        if self.created is not None and self.received is not None:
+            return self.expires - self.created - timedelta(seconds=clock.monotonic() - self.received)
+        if self.created is not None and self.obtained is not None:
+            return self.expires - self.created - (clock.now() - self.obtained)
+        return self.expires - clock.now()
+
+    def is_over(self, clock: Clock) -> bool:
+        """Whether its lifetime is over."""
+        remaining = self.remaining(clock)
+        return remaining is not None and remaining <= timedelta(0)
+
+    def for_others(self, clock: Clock) -> SecurityContext:
+        """As other processes may have it: without a reading of the monotonic clock, which is ours alone."""
+        if self.received is None:
+            return self
+        obtained = clock.now() - timedelta(seconds=clock.monotonic() - self.received)
+        return replace(self, received=None, obtained=obtained)
 
     def to_bytes(self, key: bytes) -> bytes:
         """This context, encrypted and authenticated with AES-GCM.
@@ -76,7 +100,7 @@ class SecurityContext:
             key: 16, 24 or 32 secret bytes.
         """
         cipher, nonce = _cipher(key), secrets.token_bytes(_NONCE_BYTES)
-        return _MAGIC + nonce + cipher.encrypt(nonce, json.dumps(self._record()).encode(), _MAGIC)
+        return _MAGIC + nonce + cipher.encrypt(nonce, json.dumps(self.record()).encode(), _MAGIC)
 
     @classmethod
     def from_bytes(cls, key: bytes, data: bytes) -> SecurityContext:
@@ -86,6 +110,8 @@ class SecurityContext:
             StoreError: when the key is another one, or the data was changed.
         """
         cipher, start = _cipher(key), len(_MAGIC) + _NONCE_BYTES
+        if data.startswith(_FAMILY) and not data.startswith(_MAGIC):
+            raise StoreError(_OTHER_VERSION, hint=_ASK_ANEW)
         if not data.startswith(_MAGIC) or len(data) < start:
             raise StoreError(
                 "These bytes are no stored security context", hint="give what to_bytes() returned"
@@ -96,11 +122,12 @@ class SecurityContext:
             raise StoreError(
                 "The stored security context cannot be opened", hint="use the key that it was stored with"
             ) from None
-        return cls._restore(json.loads(plain))
+        return cls.from_record(json.loads(plain))
 
-    def _record(self) -> dict[str, Any]:
-        key = self.key
+    def record(self) -> dict[str, Any]:
+        """All of it but the reading of the monotonic clock, as JSON has it. It holds secrets: only for encryption."""
         return {
+            "version": _VERSION,
             "endpoint": self.endpoint,
             "created": self.created.isoformat() if self.created else None,
             "expires": self.expires.isoformat() if self.expires else None,
@@ -109,17 +136,20 @@ class SecurityContext:
             "principal": self.principal,
             "owner": self.owner,
             "policy": self.policy,
-            "identifier": key.identifier,
-            "instance": key.instance,
-            "wsc": key.wsc,
-            "secret": _text(key.secret),
-            "token": _text(key.token),
-            "attached": _text(key.attached),
-            "unattached": _text(key.unattached),
+            "obtained": self.obtained.isoformat() if self.obtained else None,
+            "key": _key_record(self.key),
+            "first": _key_record(self.first) if self.first else None,
         }
 
     @classmethod
-    def _restore(cls, record: dict[str, Any]) -> SecurityContext:
+    def from_record(cls, record: Any) -> SecurityContext:
+        """A context out of :meth:`record`.
+
+        Raises:
+            StoreError: when another version of this library made it.
+        """
+        if not isinstance(record, dict) or record.get("version") != _VERSION:
+            raise StoreError(_OTHER_VERSION, hint=_ASK_ANEW)
         return cls(
             endpoint=record["endpoint"],
             created=_time(record["created"]),
@@ -129,16 +159,34 @@ class SecurityContext:
             principal=record["principal"],
             owner=record["owner"],
             policy=record["policy"],
-            key=ContextKey(
-                identifier=record["identifier"],
-                instance=record["instance"],
-                wsc=record["wsc"],
-                secret=_octets(record["secret"]) or b"",
-                token=_octets(record["token"]) or b"",
-                attached=_octets(record["attached"]),
-                unattached=_octets(record["unattached"]),
-            ),
+            obtained=_time(record["obtained"]),
+            key=_key_of(record["key"]),
+            first=_key_of(record["first"]) if record["first"] else None,
         )
+
+
+def _key_record(key: ContextKey) -> dict[str, Any]:
+    return {
+        "identifier": key.identifier,
+        "instance": key.instance,
+        "wsc": key.wsc,
+        "secret": _text(key.secret),
+        "token": _text(key.token),
+        "attached": _text(key.attached),
+        "unattached": _text(key.unattached),
+    }
+
+
+def _key_of(record: dict[str, Any]) -> ContextKey:
+    return ContextKey(
+        identifier=record["identifier"],
+        instance=record["instance"],
+        wsc=record["wsc"],
+        secret=_octets(record["secret"]) or b"",
+        token=_octets(record["token"]) or b"",
+        attached=_octets(record["attached"]),
+        unattached=_octets(record["unattached"]),
+    )
 
 
 def _cipher(key: bytes) -> AESGCM:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from ..errors import TokenFault, UnsecuredFault
 from ..names import WSC_2005, WSC_200512, WSSE, WST_2005, WST_200512
 from ..wss.reply import Reply
@@ -26,6 +28,49 @@ _HINTS = {
     "InvalidSecurityToken": "the service does not accept a token: check the certificate; it may have lost the context",
     "SecurityTokenUnavailable": "the service lacks a token that we refer to: it may not know our certificate",
 }
+
+
+class Sign(enum.Enum):
+    """What a fault tells about the context that its request used."""
+
+    #: Proven: the service does not know the context, and did not execute the request.
+    LOST = "lost"
+    #: Proven: the context is over, and the service did not execute the request.
+    RENEW = "renew"
+    #: The context may be lost; nothing is proven.
+    SUSPECT = "suspect"
+    #: Nothing.
+    NONE = "none"
+
+
+#: Codes that say, where they are proven, that the message was not executed (WS-SecureConversation 1.4, section 9).
+_PROOFS = {"BadContextToken": Sign.LOST, "RenewNeeded": Sign.RENEW}
+#: Codes of security that speak of something else than the context.
+_NO_SIGN = frozenset({"FailedAuthentication", "UnsupportedSecurityToken", "UnsupportedAlgorithm"})
+_CONVERSATION = frozenset({WSC_2005, WSC_200512})
+
+
+def sign_of(reply: Reply, *, declared: bool) -> Sign:
+    """What a fault tells about the context of its request.
+
+    WCF and this library's service say BadContextToken and RenewNeeded. CXF says {wss4j}SecurityError whatever is wrong;
+    Metro wsse:InvalidSecurity, or the text of an exception where the context is over; Rampart and Liberty
+    "General security error"; CoreWCF nothing but HTTP 500. None of those is signed.
+
+    Args:
+        reply: the answer with the fault.
+        declared: whether the WSDL declares the fault for the operation: then the application was reached.
+    """
+    fault = reply.fault
+    if fault is None or declared:
+        return Sign.NONE
+    namespace, _, local = (fault.code or "")[1:].partition("}")
+    if reply.proven:
+        return _PROOFS.get(local, Sign.NONE) if namespace in _CONVERSATION else Sign.NONE
+    if namespace in _SECURITY:
+        return Sign.NONE if local in _NO_SIGN else Sign.SUSPECT
+    # a signed fault comes from a service that knows the context
+    return Sign.SUSPECT if reply.verified is None else Sign.NONE
 
 
 def is_security_fault(code: str | None) -> bool:

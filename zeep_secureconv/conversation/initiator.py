@@ -53,7 +53,7 @@ class Exchange:
         keyring: the keys that the answer may use.
         protected: what was sent, for the checks of the answer.
         request: what it says.
-        context: the context it is about, for Cancel.
+        context: the context it is about, for Renew and Cancel.
     """
 
     endpoint: str
@@ -84,25 +84,29 @@ class Initiator:
         self, endpoint: str, policy: ConversationPolicy, keyring: Keyring, dialect: Dialect
     ) -> Exchange:
         """A request for a new context (WS-SecureConversation 1.4, section 3), secured as the bootstrap policy says."""
-        size = dialect.key_size or policy.key_size
         request = RequestSecurityToken(
             wst=dialect.wst,
             request_type=RequestType.ISSUE,
             token_type=sct_type(dialect.wsc),
             context=dialect.context_attribute,
             applies_to=endpoint if dialect.applies_to or policy.requires_applies_to else None,
-            entropy=Entropy(self._environment.random(size), f"{dialect.wst}/Nonce"),
-            key_size=size,
             computed_key_algorithm=f"{dialect.wst}/CK/PSHA1",
         )
         return self._exchange(
             endpoint,
-            request,
+            self._with_entropy(request, policy, dialect),
             policy,
             keyring=replace(keyring, leg="bootstrap"),
             dialect=dialect,
             secured=policy.bootstrap,
         )
+
+    def _with_entropy(
+        self, request: RequestSecurityToken, policy: ConversationPolicy, dialect: Dialect
+    ) -> RequestSecurityToken:
+        size = dialect.key_size or policy.key_size
+        entropy = Entropy(self._environment.random(size), f"{dialect.wst}/Nonce")
+        return replace(request, entropy=entropy, key_size=size)
 
     def accept_issue(self, exchange: Exchange, reply: Soap, dialect: Dialect) -> Reply | SecurityContext:
         """The context that an answer to :meth:`ask_issue` brings, or the fault it holds.
@@ -125,6 +129,61 @@ class Initiator:
             raise VerificationError("trust-message", "The answer of the trust service is empty")
         response = response_from_xml(payload, self._environment.limits)
         return self._context(exchange, response, dialect)
+
+    def ask_renew(
+        self,
+        context: SecurityContext,
+        policy: ConversationPolicy,
+        keyring: Keyring,
+        dialect: Dialect,
+        *,
+        endorsed: bool,
+    ) -> Exchange:
+        """A request for a new key of *context* (WS-SecureConversation 1.4, section 5).
+
+        Args:
+            context: the context.
+            policy: the conversation that it is for.
+            keyring: our keys.
+            dialect: how the request is written.
+            endorsed: whether the context endorses the request, or the bootstrap alone secures it.
+        """
+        request = RequestSecurityToken(
+            wst=dialect.wst,
+            request_type=RequestType.RENEW,
+            token_type=sct_type(dialect.wsc),
+            context=dialect.context_attribute,
+            applies_to=context.endpoint if dialect.applies_to else None,
+            target=_target(context, dialect),
+        )
+        # Metro takes the first key of a context and no later one to endorse its renewals; it takes no other's place
+        ring = replace(keyring, leg="bootstrap", context=context.first or context.key)
+        exchange = self._exchange(
+            context.endpoint,
+            self._with_entropy(request, policy, dialect),
+            policy,
+            keyring=ring,
+            dialect=dialect,
+            secured=policy.renewal if endorsed else policy.bootstrap,
+        )
+        return replace(exchange, context=context)
+
+    def accept_renew(self, exchange: Exchange, reply: Soap, dialect: Dialect) -> Reply | SecurityContext:
+        """The context with the new key that an answer to :meth:`ask_renew` brings, or the fault it holds.
+
+        Raises:
+            VerificationError: when the answer, or what it says, is not acceptable: another Identifier than the
+                context's, or no new Instance.
+        """
+        renewed, old = self.accept_issue(exchange, reply, dialect), exchange.context
+        if isinstance(renewed, Reply):
+            return renewed
+        assert old is not None
+        if renewed.identifier != old.identifier or renewed.instance in (None, old.instance):
+            raise VerificationError(
+                "trust-message", "The renewed context is not the one that was to be renewed"
+            )
+        return replace(renewed, first=old.first or old.key)
 
     def ask_cancel(
         self,
@@ -203,7 +262,12 @@ class Initiator:
             soap, wsa=policy.wsa, to=endpoint, action=action, random=self._environment.random
         )
         protected = protect(
-            soap, secured.request, keyring, self._environment, direction=Direction.REQUEST, message_id=message_id
+            soap,
+            secured.request,
+            keyring,
+            self._environment,
+            direction=Direction.REQUEST,
+            message_id=message_id,
         )
         return Exchange(
             endpoint=endpoint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from ..errors import PolicyError
 from ..names import SOAP11, WSA_2005
@@ -12,9 +12,12 @@ from ..policy.model import (
     DerivedKeys,
     EndpointPolicy,
     HeaderPart,
+    Include,
+    Layout,
     Parts,
     Policy,
     SecureConversationToken,
+    SupportingToken,
     SymmetricBinding,
     TransportBinding,
 )
@@ -38,6 +41,7 @@ class ConversationPolicy:
         application: the policy whose binding is protected by the context.
         token: its SecureConversationToken.
         bootstrap: requests for the token, which are secured without it.
+        renewal: requests for a new key, secured as the bootstrap and endorsed by the context.
         cancel: a Cancel, secured by the context: signed and in clear, as CXF, Metro and WCF want it.
         cancel_in_full: a Cancel secured as any message of the application, as Rampart and WebSphere want it.
         soap: SOAP namespace.
@@ -47,6 +51,7 @@ class ConversationPolicy:
     application: Policy
     token: SecureConversationToken
     bootstrap: ExchangePolicy
+    renewal: ExchangePolicy
     cancel: ExchangePolicy
     cancel_in_full: ExchangePolicy
     soap: str
@@ -124,10 +129,7 @@ def _same_conversation(one: Policy, other: Policy) -> bool:
     return one.conversation_token == other.conversation_token and suites[0] == suites[1]
 
 
-@lru_cache(maxsize=256)
-def _for_application(
-    application: Policy, request: Policy, response: Policy, soap: str
-) -> ConversationPolicy:
+def _for_application(application: Policy, request: Policy, response: Policy, soap: str) -> ConversationPolicy:
     """The conversation of an endpoint.
 
     Args:
@@ -144,13 +146,15 @@ def _for_application(
         )
     for policy in (application, token.bootstrap, token.bootstrap_response or token.bootstrap):
         supported(policy)
+    bootstrap = ExchangePolicy(
+        request=_bootstrap(token.bootstrap, application),
+        response=_bootstrap(token.bootstrap_response or token.bootstrap, application),
+    )
     return ConversationPolicy(
         application=application,
         token=token,
-        bootstrap=ExchangePolicy(
-            request=_bootstrap(token.bootstrap, application),
-            response=_bootstrap(token.bootstrap_response or token.bootstrap, application),
-        ),
+        bootstrap=bootstrap,
+        renewal=replace(bootstrap, request=_endorsed(bootstrap.request, token)),
         cancel=_cancel(_conversation_alone(application)),
         cancel_in_full=ExchangePolicy(
             request=_conversation_alone(request), response=_conversation_alone(response)
@@ -185,11 +189,19 @@ def _bootstrap(bootstrap: Policy, application: Policy) -> Policy:
     )
 
 
+def _endorsed(bootstrap: Policy, token: SecureConversationToken) -> Policy:
+    """The bootstrap with the context as endorsing token besides (WS-SecureConversation 1.4, section 5)."""
+    # what endorses needs no policy of how it is got
+    bare = replace(token, bootstrap=None, bootstrap_response=None, include=Include.ALWAYS_TO_RECIPIENT)
+    return replace(bootstrap, supporting=(*bootstrap.supporting, SupportingToken(token=bare, endorsing=True)))
+
+
 def _cancel(application: Policy) -> ExchangePolicy:
     """Cancel is secured by the context: Body, addressing and Timestamp signed, nothing encrypted.
 
     CXF judges it so whatever the binding says, and Metro refuses an encrypted one. Answers come under the raw key
-    from CXF even where the policy asks for derived ones, and CXF confirms no signature in them. Over TLS the
+    from CXF even where the policy asks for derived ones, and CXF confirms no signature in them, and puts the Timestamp
+    where it does under any layout. Over TLS the
     context endorses the Timestamp, as in every message.
     """
     binding = application.binding
@@ -208,7 +220,7 @@ def _cancel(application: Policy) -> ExchangePolicy:
     )
     response = replace(
         request,
-        binding=replace(in_clear, signature_token=any_key, encryption_token=any_key),
+        binding=replace(in_clear, signature_token=any_key, encryption_token=any_key, layout=Layout.LAX),
         signed=Parts(body=True),
     )
     return ExchangePolicy(request=request, response=response)

@@ -9,7 +9,7 @@ from ..conversation.issuer import ANONYMOUS, Principal
 from ..errors import ConfigurationError, PolicyError, VerificationError
 from ..policy.needs import Kind, Need
 from ..wss.certificates import holder
-from ..wss.credentials import ReceivedToken, ReceivedUsername
+from ..wss.credentials import ReceivedToken, ReceivedUsername, UsernameToken
 from ..wss.keys import Keyring
 from ..wss.unprotect import Verified
 
@@ -99,20 +99,23 @@ class Authentication:
     def principal(self, verified: Verified) -> Principal:
         """Whose a context is that a message asks for.
 
-        The signer by certificate, else the one whose certificate endorsed the message, else the user, else whose the
-        token is, else nobody in particular. Every password and token is checked, whoever it is.
+        It bears the name of the user, else of whose the token is, else of the holder of the certificate that signed or
+        endorsed the message, else of nobody in particular; as CXF 3.6 does. It belongs to all of them together, so
+        that no one of them renews it alone. Every password and token is checked, whoever it is.
 
         Raises:
             VerificationError: check "authentication".
         """
-        users, owners = self._users(verified), self._owners(verified)
-        certificate = next(iter((*filter(None, [verified.signer]), *verified.endorsers)), None)
-        if certificate is not None:
-            name = certificate.subject.rfc4514_string() or "anonymous"
-            return Principal(name=name, owner=holder(certificate))
-        for kind, names in (("user", users), ("token", owners)):
-            for name in names:
-                return Principal(name=name, owner=f"{kind}={name}")
+        parties = [
+            *((name, f"user={name}") for name in self._users(verified)),
+            *((name, f"token={name}") for name in self._owners(verified)),
+            *(
+                (certificate.subject.rfc4514_string() or "anonymous", holder(certificate))
+                for certificate in (*filter(None, [verified.signer]), *verified.endorsers)
+            ),
+        ]
+        if parties:
+            return Principal(name=parties[0][0], owner=" ".join(owner for _, owner in parties))
         return ANONYMOUS
 
     def username(self, verified: Verified) -> str | None:
@@ -122,6 +125,13 @@ class Authentication:
             VerificationError: check "authentication".
         """
         return next(iter((*self._users(verified), *self._owners(verified))), None)
+
+    def credentials(self, verified: Verified) -> tuple[UsernameToken, ...]:
+        """What an answer is secured with where its request was by a key made from a password: the same password."""
+        if self.password_of is None:
+            return ()
+        names = [user.username for user in verified.usernames if user.proven]
+        return tuple(UsernameToken(name, self.password_of(name)) for name in names)
 
     def _users(self, verified: Verified) -> list[str]:
         """The names that are proven. One without a password is anybody's claim."""

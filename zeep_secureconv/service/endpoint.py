@@ -14,7 +14,12 @@ from ..conversation.policies import ConversationPolicy, ExchangePolicy, conversa
 from ..conversation.store import Store
 from ..environment import Environment
 from ..errors import ConfigurationError, PolicyError, VerificationError
-from ..policy.model import Direction, EndpointPolicy, HeaderPart, OperationPolicy, Parts, Policy
+from ..policy.model import (
+    Direction,
+    EndpointPolicy,
+    Policy,
+    TransportBinding,
+)
 from ..policy.needs import service_needs
 from ..policy.support import supported
 from ..soap.addressing import ANONYMOUS, FAULT_ACTION, address_reply, read_addressing
@@ -25,6 +30,7 @@ from ..wss.protect import protect
 from ..wss.seen import SeenSignatures
 from ..wss.unprotect import Verified, unprotect
 from .authentication import Authentication
+from .operations import operation_of, operation_of_body, reply_policy
 
 log = logging.getLogger("zeep_secureconv.service")
 
@@ -45,6 +51,8 @@ class Request:
         action: SOAPAction, or None where HTTP says none.
         path: where it was sent to.
         over_tls: whether it came over TLS.
+        client_certificate: whether the HTTP server checked a certificate of the client.
+        authentication: how the HTTP server knows the user, such as "basic", or None.
     """
 
     body: bytes = field(repr=False)
@@ -52,6 +60,8 @@ class Request:
     action: str | None
     path: str
     over_tls: bool
+    client_certificate: bool = False
+    authentication: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,7 +305,7 @@ class Endpoint:
             _Attempt(policy=operation.request, offer=offer, meaning=(policy, operation))
             for offer in offers
             for policy in offer.policies
-            for operation in [_operation(policy, action)]
+            for operation in [operation_of(policy, action)]
         ]
         attempt, verified = self._verify(request, attempts)
         context = _context_of(verified, attempt.offer.issuer)
@@ -305,7 +315,7 @@ class Endpoint:
             raise VerificationError("action", "SOAPAction and wsa:Action differ")
         if not action:
             action = verified.addressing.action or ""
-            operation = _operation_of_body(policy, verified.soap, action)
+            operation = operation_of_body(policy, verified.soap, action)
             action = action or min(operation.actions, default="")
         payload = verified.soap.payload
         tag = None if payload is None else payload.tag
@@ -316,7 +326,7 @@ class Endpoint:
         status, reply = run(Called(verified=verified, action=action, context=context, username=username))
         if reply is None:
             return Answer(status=status, soap=None)
-        secured, reply_action = _reply_policy(policy, operation, reply, attempt.offer.conversation.wsa)
+        secured, reply_action = reply_policy(policy, operation, reply, attempt.offer.conversation.wsa)
         ring = self._answering(request, verified, context)
         return replace(self._secure(reply, secured, ring, verified, reply_action), status=status)
 
@@ -340,6 +350,7 @@ class Endpoint:
                 self._seen.append(SeenSignatures(_REMEMBERED_SIGNATURES))
             ring = replace(self._keyring, lookup=_lookup(attempt.offer.issuer), over_tls=request.over_tls)
             try:
+                _check_transport(attempt.policy, request)
                 return attempt, unprotect(
                     soap, attempt.policy, ring, self._environment, seen=self._seen[number]
                 )
@@ -358,6 +369,7 @@ class Endpoint:
             peer=next(iter(certificates), None),
             context=context.key if context is not None else None,
             ephemeral=verified.ephemeral,
+            tokens=self._authentication.credentials(verified),
             over_tls=request.over_tls,
         )
 
@@ -402,70 +414,27 @@ def _cancels(conversation: ConversationPolicy) -> tuple[ExchangePolicy, ...]:
 
 
 def _answer_to_cancel(form: ExchangePolicy, conversation: ConversationPolicy) -> Policy:
-    """The policy of our answer. In clear it is that of the request: Metro's client wants the derived keys of the policy,
-    where the policy of answers that are read allows others' raw keys."""
+    """The policy of our answer to a Cancel.
+
+    In clear it is that of the request: Metro's client wants the derived keys of the policy, where the policy of
+    answers that are read allows others' raw keys.
+    """
     return form.request if form == conversation.cancel else form.response
 
 
-def _operation(policy: EndpointPolicy, action: str) -> OperationPolicy:
-    """The operation that an action names.
-
-    Without an action it is any, where requests of all look alike: clients of SOAP 1.2 that send no addressing headers
-    say what they want in the Body alone.
-
-    Raises:
-        VerificationError: check "action".
-    """
-    if not policy.operations:
-        return policy.everywhere()
-    for operation in policy.operations.values():
-        if action in operation.actions:
-            return operation
-    first, *others = policy.operations.values()
-    if action or any(other.request != first.request for other in others):
-        raise VerificationError("action", "No operation has this action")
-    return first
-
-
-def _operation_of_body(policy: EndpointPolicy, soap: Soap, action: str) -> OperationPolicy:
-    """The operation of a verified message that named none in the clear: by its Action, or by its Body alone.
-
-    Raises:
-        VerificationError: check "action".
-    """
-    if not policy.operations or action:
-        return _operation(policy, action)
-    tag = None if soap.payload is None else soap.payload.tag
-    found = [operation for operation in policy.operations.values() if operation.input_element == tag]
-    if len(found) != 1:
-        raise VerificationError("action", "Neither an action nor the Body names one operation")
-    return found[0]
-
-
-def _reply_policy(
-    policy: EndpointPolicy, operation: OperationPolicy, reply: Soap, wsa: str
-) -> tuple[Policy, str | None]:
-    """(policy, action) of what the application answered."""
-    actions = policy.response_actions
-    if not reply.is_fault():
-        return operation.response, actions.get(f"{operation.name}:output")
-    payload = reply.payload
-    detail = None
-    if payload is not None:
-        holders = [child for child in payload if str(child.tag).rpartition("}")[2].lower() == "detail"]
-        children = holders[0] if holders else ()
-        detail = next((child.tag for child in children if isinstance(child.tag, str)), None)
-    local = str(detail).rpartition("}")[2]
-    secured = operation.faults.get(str(detail), operation.fault)
-    return _signed_fault(secured, wsa), actions.get(f"{operation.name}:fault:{local}")
-
-
-def _signed_fault(policy: Policy, wsa: str) -> Policy:
-    """The policy of a fault, with Body and addressing signed.
-
-    Many policies have no parts for faults, and such a fault would prove nothing to the client.
-    """
-    return replace(policy, signed=policy.signed | Parts(body=True, headers=(HeaderPart(namespace=wsa),)))
+def _check_transport(policy: Policy, request: Request) -> None:
+    """What a sp:HttpsToken demands of the client, the HTTP server must have seen to (WS-SecurityPolicy 1.3, 5.4.11)."""
+    if not isinstance(policy.binding, TransportBinding):
+        return
+    token = policy.binding.transport_token
+    for demanded, met, what in (
+        (token.require_client_certificate, request.client_certificate, "a TLS certificate of the client"),
+        (token.http_basic_authentication, request.authentication == "basic", "HTTP Basic authentication"),
+    ):
+        if demanded and not met:
+            raise VerificationError(
+                "transport", f"The policy demands {what}, and the HTTP server tells of none"
+            )
 
 
 def _lookup(issuer: Issuer) -> Callable[[str, str | None], ContextKey | None]:

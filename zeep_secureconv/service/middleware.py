@@ -16,7 +16,7 @@ from ..conversation.store.memory import MemoryStore
 from ..environment import Environment
 from ..errors import ConfigurationError, LimitExceeded, SecureConversationError, VerificationError
 from ..limits import Limits
-from ..names import SOAP11, WSSE, XENC
+from ..names import SOAP11, WSSE
 from ..policy.algorithms import Algorithms
 from ..policy.files import PolicySource, load_policies
 from ..policy.model import EndpointPolicy
@@ -135,6 +135,9 @@ class SecureConversationMiddleware:
                 action=_soap_action(environ),
                 path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
                 over_tls=environ.get("wsgi.url_scheme") == "https",
+                # as Apache, nginx and cheroot say it; what clients write into HTTP headers has other names
+                client_certificate=environ.get("SSL_CLIENT_VERIFY") == "SUCCESS",
+                authentication=environ.get("AUTH_TYPE", "").lower() if environ.get("REMOTE_USER") else None,
             )
             answer = self._endpoint.answer(request, lambda called: self._run(called, environ))
         except SecureConversationError as error:

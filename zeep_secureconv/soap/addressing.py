@@ -40,6 +40,11 @@ class Addressing:
     elements: dict[str, etree._Element]
 
 
+def is_addressing(tag: str) -> bool:
+    """Whether this is the tag of an addressing header, of either generation."""
+    return tag in _HEADERS
+
+
 def new_message_id(random: RandomBytes) -> str:
     """A fresh ``urn:uuid:`` MessageID."""
     return UUID(bytes=random(16), version=4).urn

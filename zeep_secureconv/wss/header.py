@@ -8,7 +8,7 @@ from lxml import etree
 
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import DS, SOAP12, WSC_2005, WSC_200512, WSSE, WSSE11, WSU, XENC
+from ..names import DS, SOAP11, SOAP12, WSC_2005, WSC_200512, WSSE, WSSE11, WSU, XENC
 from ..soap.envelope import Soap
 
 _WITH_ID = etree.XPath("descendant-or-self::*[@wsu:Id or @Id]", namespaces={"wsu": WSU})
@@ -19,6 +19,8 @@ _CRYPTO = (f"{{{DS}}}", f"{{{XENC}}}")
 SIGNATURE = f"{{{DS}}}Signature"
 TIMESTAMP = f"{{{WSU}}}Timestamp"
 ENCRYPTED_KEY = f"{{{XENC}}}EncryptedKey"
+ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
+EMBEDDED = f"{{{WSSE}}}Embedded"
 ENCRYPTED_DATA = f"{{{XENC}}}EncryptedData"
 REFERENCE_LIST = f"{{{XENC}}}ReferenceList"
 CONFIRMATION = f"{{{WSSE11}}}SignatureConfirmation"
@@ -31,6 +33,8 @@ SAML_IDS = {
     "{urn:oasis:names:tc:SAML:1.0:assertion}Assertion": "AssertionID",
     "{urn:oasis:names:tc:SAML:2.0:assertion}Assertion": "ID",
 }
+#: The attribute that says whom a header block is for.
+ACTOR = {SOAP11: "actor", SOAP12: "role"}
 #: What counts against Limits.tokens.
 _TOKENS = frozenset({BINARY_TOKEN, ENCRYPTED_KEY, USERNAME}) | CONTEXT_TOKENS
 
@@ -121,12 +125,8 @@ def find_security(soap: Soap, limits: Limits) -> etree._Element | None:
         count = math.inf  # more than libxml2 can look at
     if count > limits.header_elements:
         raise LimitExceeded("header-size", "The header has too many elements")
-    role = "role" if soap.version == SOAP12 else "actor"
-    found = [
-        block
-        for block in soap.blocks()
-        if block.tag == f"{{{WSSE}}}Security" and not block.get(f"{{{soap.version}}}{role}")
-    ]
+    actor = f"{{{soap.version}}}{ACTOR[soap.version]}"
+    found = [block for block in soap.blocks() if block.tag == f"{{{WSSE}}}Security" and not block.get(actor)]
     if len(found) > 1:
         raise VerificationError("security-header", "The message has two wsse:Security headers")
     if not found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -10,12 +12,14 @@ from lxml import etree
 
 from ..environment import Environment
 from ..errors import VerificationError
+from ..names import DS, WSC_2005, WSC_200512, WSSE, WSSE11, WSU, XENC
 from ..policy.model import (
     Binding,
     DerivedKeys,
     ElementPath,
     KeyToken,
     Layout,
+    Parts,
     PasswordForm,
     Policy,
     SecureConversationToken,
@@ -27,11 +31,24 @@ from ..policy.model import (
     UsernameToken,
     X509Token,
 )
+from ..soap.addressing import is_addressing
 from ..soap.envelope import Soap
 from . import base64
 from .credentials import ReceivedToken, ReceivedUsername, kind_of
 from .elements import is_within, select
-from .header import BINARY_TOKEN, CONFIRMATION, CONTEXT_TOKENS, SIGNATURE, USERNAME, SecurityHeader
+from .header import (
+    ACTOR,
+    BINARY_TOKEN,
+    CONFIRMATION,
+    CONTEXT_TOKENS,
+    EMBEDDED,
+    ENCRYPTED_DATA,
+    ENCRYPTED_HEADER,
+    SAML_IDS,
+    SIGNATURE,
+    USERNAME,
+    SecurityHeader,
+)
 from .keys import ContextKey, EphemeralKey, Keyring
 from .seen import SeenSignatures
 from .signature_form import SignatureForm
@@ -49,6 +66,7 @@ _DERIVED = {
 }
 
 
+_SECURITY = frozenset({WSSE, WSSE11, WSU, DS, XENC, WSC_2005, WSC_200512})
 _TIMESTAMP_PLACES = {Layout.LAX_TIMESTAMP_FIRST: 0, Layout.LAX_TIMESTAMP_LAST: -1}
 
 
@@ -274,10 +292,18 @@ class Judge:
                 self._check_covers_token(primary)
         self._check_layout()
         self._check_required()
+        self._check_nothing_hidden()
         if sent and self.policy.confirms_signatures and primary is not None:
             self._check_confirmed(primary, sent)
         endorsements = self._endorsements(primary)
+        if primary is not None:
+            self._check_places(primary, self.policy.signed)
+        endorsed = [entry.signed_parts for entry in self.policy.supporting]
+        for found in endorsements:
+            self._check_places(found, functools.reduce(operator.or_, endorsed, Parts()))
         usernames, tokens = self._supporting(primary, endorsements, seen)
+        if primary is not None and primary.source.username is not None:
+            usernames = (primary.source.username, *usernames)
         contexts = tuple(found.source.context for found in endorsements if found.source.context is not None)
         context = primary.source.context if primary is not None else next(iter(contexts), None)
         return Judgement(
@@ -386,6 +412,45 @@ class Judge:
             if not self._select([path]):
                 raise VerificationError("required-parts", f"The policy demands an element {path.xpath}")
 
+    def _check_nothing_hidden(self) -> None:
+        """Nothing stayed encrypted that the policy names: it would pass for something that is not there."""
+        soap, encrypted, own = self.opened.soap, self.policy.encrypted, self.opened.header.element
+        left = [block for block in _blocks(soap, self.opened.header) if block.tag == ENCRYPTED_HEADER]
+        left = [block for block in left if not block.get(f"{{{soap.version}}}{ACTOR[soap.version]}")]
+        left += own.iterchildren(ENCRYPTED_DATA)
+        if encrypted.elements or encrypted.contents:
+            left += soap.envelope.iterdescendants(ENCRYPTED_DATA)
+        if left:
+            raise VerificationError(
+                "encryption-form", "Something is encrypted, and the message does not list it"
+            )
+
+    def _check_places(self, found: VerifiedSignature, named: Parts) -> None:
+        """What a signature covers is a header block, Body, in the header of security, or what a path names.
+
+        Otherwise somebody could put a signed part where nobody looks for it, as if it had never been in the message.
+        """
+        if not named:
+            return  # of a fault, whose parts are asked for one by one
+        soap, by_path = self.opened.soap, self._select(named.elements)
+        halves = bool(named.elements) and not named.body
+        for element in found.elements:
+            parent = element.getparent()
+            if parent is self.opened.header.element:
+                stands = _is_of_security(element, self.policy)
+            elif parent is soap.header:
+                stands = not halves or self._is_a_header(str(element.tag), named)
+            else:
+                stands = element is soap.body or (parent is not None and parent.tag == EMBEDDED)
+            if not stands and not holds(by_path, element):
+                raise VerificationError(
+                    "signed-parts", f"{_local(element)} is signed, and does not stand where the policy has it"
+                )
+
+    def _is_a_header(self, tag: str, named: Parts) -> bool:
+        """Whether a header block with that tag is nothing that could have been taken out of Body."""
+        return named.header(tag) or self.policy.encrypted.header(tag) or is_addressing(tag)
+
     def _check_confirmed(self, primary: VerifiedSignature, sent: tuple[bytes, ...]) -> None:
         """Every signature of the request is confirmed, under the answer's signature (WSS 1.1, section 8.5)."""
         confirmed = []
@@ -441,13 +506,15 @@ class Judge:
                 if source.username is not None:
                     usernames.append(source.username)
             else:
-                token = self._take_token(entry, present)
+                token = self._take_token(entry, present, primary)
                 self._read(entry.token, token, usernames, tokens, seen)
             if token is not None and primary is not None:
                 self._check_token(entry, token, primary)
         if any(found.source.context is None for found in left):
             # anybody can sign over a signature, and would pass for the one whose message it is
-            raise VerificationError("endorsement", "Somebody endorses the message whom the policy does not ask")
+            raise VerificationError(
+                "endorsement", "Somebody endorses the message whom the policy does not ask"
+            )
         return tuple(usernames), tuple(tokens)
 
     def _take_endorsement(self, entry: SupportingToken, left: list[VerifiedSignature]) -> KeySource:
@@ -475,14 +542,23 @@ class Judge:
                     "signed-parts", f"The policy demands that {_local(part)} is endorsed, and it is not"
                 )
 
-    def _take_token(self, entry: SupportingToken, present: list[etree._Element]) -> etree._Element:
-        for element in present:
-            if _is_token(entry.token, element):
-                present.remove(element)
-                return element
+    def _take_token(
+        self, entry: SupportingToken, present: list[etree._Element], primary: VerifiedSignature | None
+    ) -> etree._Element:
+        found = [element for element in present if _is_token(entry.token, element)]
+        if isinstance(entry.token, X509Token) and primary is not None:
+            # certificates stand there for other reasons too, and none of these says anything of its own
+            found.sort(key=lambda element: not self._protects(entry, element, primary))
+        for element in found[:1]:
+            present.remove(element)
+            return element
         raise VerificationError(
             "supporting-token", f"The policy demands a {_kind(entry.token)}, and the message has none"
         )
+
+    def _protects(self, entry: SupportingToken, token: etree._Element, primary: VerifiedSignature) -> bool:
+        signed = not entry.signed or holds(primary.elements, token)
+        return signed and (not is_encrypted(entry, self.policy) or self.opened.was_encrypted(token))
 
     def _check_token(self, entry: SupportingToken, token: etree._Element, primary: VerifiedSignature) -> None:
         if entry.signed and not holds(primary.elements, token):
@@ -535,6 +611,14 @@ class Judge:
             mark = b"nonce " + user.username.encode() + b" " + user.nonce
             if not seen.add(mark, until=now + age + environment.clock_skew, now=now):
                 raise VerificationError("replay", "A UsernameToken was received before")
+
+
+def _is_of_security(element: etree._Element, policy: Policy) -> bool:
+    """Whether an element is what belongs into wsse:Security."""
+    name = etree.QName(element)
+    if name.namespace in _SECURITY or name.text in SAML_IDS:
+        return True
+    return any(_is_token(entry.token, element) for entry in policy.supporting)
 
 
 def _blocks(soap: Soap, header: SecurityHeader) -> list[etree._Element]:

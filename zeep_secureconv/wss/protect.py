@@ -200,6 +200,7 @@ class _Message:
         self._over_tls = isinstance(layout.binding, TransportBinding)
         self._header = layout.write(soap.version)
         self._replaced: list[tuple[etree._Element, etree._Element]] = []
+        self._emptied: list[etree._Element] = []
         self.signed: list[str] = []
 
     def secure(self) -> tuple[bytes, ...]:
@@ -207,10 +208,14 @@ class _Message:
         self._soap.need_header().append(self._header.element)
         layout, before = self._layout, self._layout.binding.encrypt_before_signing
         parts = [] if self._over_tls else self._signed_parts()
+        endorsed = {carried: self._endorsed_parts(carried) for carried in layout.endorsements}
         if before and layout.keys.encryption is not None:
+            lines = {part: [part, *part.iterancestors()] for part in chain(parts, *endorsed.values())}
             self._encrypt_parts(self._header.list_of(layout.last))
-            parts = self._as_replaced(parts)
-        values = self._sign(parts)
+            inside = [new for _, new in self._replaced if new.tag == _ENCRYPTED_HEADER]
+            parts = _each_once([*self._as_replaced(parts, lines), *inside])
+            endorsed = {carried: self._as_replaced(named, lines) for carried, named in endorsed.items()}
+        values = self._sign(parts, endorsed)
         if layout.keys.encryption is not None:
             listed = self._header.list_of(layout.keys.encryption.carrier or layout.first)
             if not before:
@@ -244,9 +249,10 @@ class _Message:
                 hint="the policy contradicts itself: ask the service for one without either",
             )
 
-    def _sign(self, parts: list[etree._Element]) -> tuple[bytes, ...]:
+    def _sign(
+        self, parts: list[etree._Element], endorsed: dict[Carried, list[etree._Element]]
+    ) -> tuple[bytes, ...]:
         layout, values = self._layout, []
-        endorsed = {carried: self._endorsed_parts(carried) for carried in layout.endorsements}
         for part in (*parts, *chain.from_iterable(endorsed.values())):
             self._id_of(part)  # before any digest: a part may stand inside another one
         anchors = [self._covered_piece(piece) for piece in layout.stamps] if self._over_tls else []
@@ -333,14 +339,18 @@ class _Message:
         )
         blocks = [block for block in self._blocks() if encrypted.header(str(block.tag))]
         whole = [header, *blocks, *([self._soap.body] if encrypted.body else [])]
+        # what is inside of something else that is encrypted needs no more, and would be hidden before it is listed
+        elements = [e for e in elements if not any(_holds(contents, node) for node in e.iterancestors())]
         for element in elements:
             if not is_within(element, whole):
                 self._replaced.append((element, self._cipher.element(element, listed)))
         whole += elements
         for element in contents:
             if not is_within(element, whole):
+                self._emptied.append(element)
                 self._cipher.content(element, listed)
         if encrypted.body:
+            self._emptied.append(self._soap.body)
             self._cipher.content(self._soap.body, listed)
         for block in blocks:
             self._replaced.append((block, self._cipher.block(block, listed)))
@@ -355,17 +365,31 @@ class _Message:
         if not self._over_tls:
             named = select(self._policy.encrypted.elements, self._soap.envelope, self._limits)
             elements += [e for e in named if e.getparent() is header and not _holds(elements, e)]
-        for element in elements:
+        for element in _each_once(elements):
             self._cipher.element(element, listed)
 
-    def _as_replaced(self, parts: list[etree._Element]) -> list[etree._Element]:
-        """What is signed after encryption: what stands now in the place of a part, and every EncryptedHeader."""
-        now = [next((new for old, new in self._replaced if old is part), part) for part in parts]
-        inside = [new for old, new in self._replaced if new.tag == _ENCRYPTED_HEADER and not _holds(now, new)]
-        return now + inside
+    def _as_replaced(
+        self, parts: list[etree._Element], lines: dict[etree._Element, list[etree._Element]]
+    ) -> list[etree._Element]:
+        """What is signed after encryption: what stands now in the place of a part, or holds what hides it.
+
+        Args:
+            parts: as they were in the clear.
+            lines: each with what was around it then.
+        """
+        now = []
+        for part in parts:
+            hiding = [new for node in lines[part] for old, new in self._replaced if old is node]
+            hiding += [node for node in lines[part][1:] if _holds(self._emptied, node)]
+            now.append(hiding[-1] if hiding else part)
+        return _each_once(now)
 
     def _blocks(self) -> list[etree._Element]:
         return [block for block in self._soap.blocks() if block is not self._header.element]
+
+
+def _each_once(elements: Iterable[etree._Element]) -> list[etree._Element]:
+    return list(dict.fromkeys(elements))
 
 
 def _holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:

@@ -14,7 +14,7 @@ from lxml import etree
 from ..clock import RandomBytes
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import DS, ENCRYPTED_KEY_SHA1, WSSE, XENC, XENC11
+from ..names import DS, ENCRYPTED_KEY_SHA1, WSSE, X509_PKI_PATH, X509_V3, XENC, XENC11
 from ..policy.model import DerivedKeys
 from ..policy.suites import MGF1_SHA1, RSA_15, RSA_OAEP, SHA1, AlgorithmSuite
 from . import encryption
@@ -125,6 +125,9 @@ class KeyResolver:
     def waits(self, element: etree._Element, header: SecurityHeader) -> bool:
         """Whether a SecurityTokenReference names something that is not in the clear yet, if it is there at all."""
         name = read_reference(element).id
+        found = header.find(name) if name is not None else None
+        if found is not None and found.tag in DERIVED_KEYS:
+            name = read_derived_key(found, self._limits).source.id
         return name is not None and header.find(name) is None
 
     def open_key(self, element: etree._Element, header: SecurityHeader) -> EphemeralKey:
@@ -244,7 +247,11 @@ class KeyResolver:
         known = [*keyring.signers, *((keyring.peer,) if keyring.peer else ())]
         if keyring.trust is not None:
             known.extend(keyring.trust.pins)
-        included = (read_certificates(token)[-1] for token in header.element.iterchildren(BINARY_TOKEN))
+        included = (
+            read_certificates(token)[-1]
+            for token in header.element.iterchildren(BINARY_TOKEN)
+            if token.get("ValueType") in (X509_V3, X509_PKI_PATH)
+        )
         certificate = find_certificate(reference, chain(known, included))
         if certificate is None:
             raise VerificationError(

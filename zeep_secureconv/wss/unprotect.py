@@ -18,7 +18,7 @@ from lxml import etree
 
 from ..environment import Environment
 from ..errors import LimitExceeded, PolicyError, VerificationError
-from ..names import DS, WSSE, WSSE11, XENC, XENC_CONTENT, XENC_ELEMENT
+from ..names import DS, WSSE, XENC, XENC_CONTENT, XENC_ELEMENT
 from ..policy.model import (
     AsymmetricBinding,
     Binding,
@@ -43,6 +43,7 @@ from .header import (
     CONTEXT_TOKENS,
     DERIVED_KEYS,
     ENCRYPTED_DATA,
+    ENCRYPTED_HEADER,
     ENCRYPTED_KEY,
     REFERENCE_LIST,
     SIGNATURE,
@@ -67,7 +68,6 @@ from .sources import KeyResolver, KeySource
 from .splice import element_at, path_of, splice
 from .tokens import read_timestamp
 
-_ENCRYPTED_HEADER = f"{{{WSSE11}}}EncryptedHeader"
 _OF_SIGNING = frozenset({SIGNATURE, CONFIRMATION})
 #: What is needed to undo the rest of the header, so that it cannot be hidden itself.
 _NEVER_HIDDEN = (
@@ -457,7 +457,7 @@ class _Reader:
                 return self._take_content
             if kind == XENC_ELEMENT and parent is self._header.element and self._may_hide():
                 return self._take_header_child
-            wraps = parent.tag == _ENCRYPTED_HEADER and parent.getparent() is self._soap.header
+            wraps = parent.tag == ENCRYPTED_HEADER and parent.getparent() is self._soap.header
             if kind == XENC_ELEMENT and wraps and alone:
                 return self._take_header
             if kind == XENC_ELEMENT and encrypted.elements and parent is not self._header.element:

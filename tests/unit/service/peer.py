@@ -10,6 +10,7 @@ from typing import Any
 from tests.unit.messages import asymmetric, symmetric
 from tests.unit.parties import Time, environment, identity, trust
 from zeep_secureconv import Limits, Policy, SecurityContext
+from zeep_secureconv.client.parties import Parties
 from zeep_secureconv.conversation.initiator import Initiator
 from zeep_secureconv.conversation.policies import conversation_policy, dialect_of
 from zeep_secureconv.names import SOAP11, WSA_2005, WSSE
@@ -116,6 +117,7 @@ class Peer:
             trust=trust(),
             role="server",
             tokens=tokens,
+            password_of=Parties.of(None, None, None, tokens=tokens).keyring(URL).password_of,
             over_tls=https,
         )
         self.initiator = Initiator(self.environment)

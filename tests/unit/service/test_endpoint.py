@@ -127,6 +127,25 @@ def test_unknown_users_and_wrong_passwords_look_alike(form: PasswordForm) -> Non
     Peer(policy=for_user(form), tokens=(ALICE,), https=True, authenticate=USERS).issue()
 
 
+def test_a_key_made_from_a_password_proves_its_user() -> None:
+    """Where the bootstrap is secured by a key made from the password, the one who knows it is the principal."""
+    token = UsernamePolicy(derived_keys=DerivedKeys.EXPLICIT)
+    binding = SymmetricBinding(
+        signature_token=token,
+        encryption_token=token,
+        algorithm_suite=SUITES["Basic128"],
+        include_timestamp=True,
+    )
+    bootstrap = Policy(binding=binding, signed=SIGNED, encrypted=Parts(body=True))
+    policy = EndpointPolicy(endpoint=symmetric(bootstrap=bootstrap))
+    peer = Peer(policy=policy, tokens=(ALICE,), authenticate=USERS)
+    peer.call(peer.issue())
+    assert peer.app.asked[0]["zeep_secureconv.context"].owner == "user=alice"
+    for user in (UsernameToken("alice", "wrong"), UsernameToken("mallory", "wonderland")):
+        wrong = Peer(policy=policy, tokens=(user,), authenticate=USERS)
+        assert wrong.refused(wrong.ask(), wrong.exchange.action) == INVALID
+
+
 def test_check_goes_before_password() -> None:
     """An object that can check a password itself is asked to, and need not know any."""
 
@@ -169,8 +188,8 @@ def test_the_owner_of_a_token_is_the_principal() -> None:
     assert fault_of(bad.post(bad.ask(), bad.exchange.action))[0] == UNAUTHENTICATED
 
 
-def test_an_endorsing_certificate_goes_before_a_user() -> None:
-    """The principal is the holder of the certificate that endorsed the request, and the user is checked too."""
+def test_a_user_goes_before_an_endorsing_certificate() -> None:
+    """The principal bears the user's name, and the context belongs to user and certificate together."""
     tokens = (
         *supporting(X509Token(), endorsing=True),
         *supporting(UsernamePolicy(), signed=True, encrypted=True),
@@ -179,7 +198,7 @@ def test_an_endorsing_certificate_goes_before_a_user() -> None:
     peer = Peer(policy=policy, tokens=(ALICE,), authenticate=USERS)
     peer.call(peer.issue())
     held = peer.app.asked[0]["zeep_secureconv.context"]
-    assert (held.principal, held.owner) == ("CN=client,O=Test", holder(CLIENT.make()))
+    assert (held.principal, held.owner) == ("alice", f"user=alice {holder(CLIENT.make())}")
     wrong = Peer(policy=policy, tokens=(UsernameToken("alice", "wrong"),), authenticate=USERS)
     assert fault_of(wrong.post(wrong.ask(), wrong.exchange.action))[0] == UNAUTHENTICATED
 
@@ -287,6 +306,27 @@ def test_a_policy_for_tls_is_for_tls() -> None:
         soap, _ = peer.secured(context)
         assert peer.refused(serialize(soap.envelope), **plain) == INVALID
     assert peer.call(context)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("token", "environ"),
+    [
+        (HttpsToken(require_client_certificate=True), {"SSL_CLIENT_VERIFY": "SUCCESS"}),
+        (HttpsToken(http_basic_authentication=True), {"AUTH_TYPE": "Basic", "REMOTE_USER": "alice"}),
+    ],
+)
+def test_what_tls_or_http_must_have_seen_to_is_checked(token: HttpsToken, environ: dict[str, str]) -> None:
+    """A policy that knows clients by TLS or HTTP takes the HTTP server's word for it, and nobody else's."""
+    binding = TransportBinding(
+        transport_token=token, algorithm_suite=SUITES["Basic128"], include_timestamp=True
+    )
+    policy = EndpointPolicy(endpoint=over_tls(bootstrap=Policy(binding=binding)))
+    peer = Peer(policy=policy, https=True)
+    pretended = {f"HTTP_{name}": value for name, value in environ.items()}
+    assert peer.refused(peer.ask(), peer.exchange.action, **pretended) == INVALID
+    partly = {name: value for name, value in environ.items() if name == "REMOTE_USER"}
+    assert peer.refused(peer.ask(), peer.exchange.action, **partly) == INVALID
+    assert peer.post(peer.ask(), peer.exchange.action, **environ)[0] == 200
 
 
 # ---------------------------------------------------------------------------------------- alternatives

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from ..context import SecurityContext
@@ -13,9 +14,13 @@ RecordKey = tuple[str, ...]
 
 
 class Store(Protocol):
-    """Keeps contexts. Every operation is atomic, and safe to call from several threads.
+    """Keeps contexts. Every operation is atomic among all users of the store: threads, and processes if it has any.
 
-    A context belongs to its parties: the record key says whose it is, and nothing is found under another.
+    A context belongs to its parties: the record key says whose it is, and nothing is found under another. What
+    comes out of a store that outlives its process ages by the wall clock. A store gives what is over for a while
+    longer, for renewal after the end; whoever asks judges the age.
+
+    All operations raise :class:`~zeep_secureconv.StoreError` when the store does not answer or cannot be read.
     """
 
     def get(self, key: RecordKey) -> SecurityContext | None:
@@ -31,7 +36,21 @@ class Store(Protocol):
         """Remove *context*; False if what is there is another one, so that a late fault never kills a newer one."""
 
     def held_by(self, owner: str) -> int:
-        """How many records a principal holds on a service, its renewed and fading keys among them."""
+        """How many living records a principal holds on a service, its renewed and fading keys among them."""
 
     def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         """All records of a role, "client" or "service"."""
+
+    def flight(self, key: RecordKey) -> AbstractContextManager[None]:
+        """Held while a context for *key* is asked for or renewed: by one user of the store at a time.
+
+        Others wait, for a bounded time, and look what is there when it is their turn. Different keys do not wait
+        for each other. It may be entered in one thread and left in another, and not twice by the same user.
+
+        A holder that dies gives it free: at once where the operating system does that, else when its lease ends. A
+        holder that outlives its lease does no harm: add() and replace() compare what is there, and are False
+        when another was faster.
+
+        Raises:
+            StoreError: when it was not free in time.
+        """

@@ -1,0 +1,490 @@
+"""Contexts in Redis, for the processes of many machines."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ...clock import SYSTEM_CLOCK, Clock
+from ...errors import ConfigurationError, StoreError
+from ..context import SecurityContext
+from . import RecordKey
+from .flights import FLIGHT_TIMEOUT, Deadline, Flights
+from .forks import in_child
+from .memory import MemoryStore
+from .records import GRACE, is_gone, key_octets, open_record, same, seal_record
+from .sealing import SALT_BYTES, Cost, Sealer, secrets_of
+
+if TYPE_CHECKING:
+    import redis
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_MILLISECOND = timedelta(milliseconds=1)
+#: How many records are read at once when all are listed.
+_PAGE = 200
+#: How long a server that was away is left alone where memory takes its place, in seconds.
+_PAUSE = 5.0
+_FENCED = -1
+_UNREACHABLE = (
+    "check that the Redis server runs, and its URL; fallback='memory' lets a client go on without it"
+)
+
+#: Puts one record in the place of another, if that is what is there, and keeps the indexes in step.
+#: KEYS: the record under the key of each secret, its flight likewise, then the indexes to leave and to enter.
+#: ARGV: number of secrets, of indexes to leave, to enter; what must be there and what comes, each '' for nothing;
+#: token of the flight or ''; time to live in ms or ''; score; the highest score that is gone.
+_SWAP = """
+local count, leave, enter = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local expected, value, token, life = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local at, found = KEYS[1], ''
+for i = 1, count do
+  local held = redis.call('GET', KEYS[i])
+  if held then
+    at, found = KEYS[i], held
+    break
+  end
+end
+if value ~= '' and found == value then return 1 end
+if found ~= expected then return 0 end
+if token ~= '' then
+  for i = count + 1, 2 * count do
+    local holder = redis.call('GET', KEYS[i])
+    if holder and holder ~= token then return -1 end
+  end
+end
+if found ~= '' then
+  redis.call('DEL', at)
+  for i = 2 * count + 1, 2 * count + leave do redis.call('ZREM', KEYS[i], at) end
+end
+if value ~= '' then
+  if life == '' then redis.call('SET', KEYS[1], value) else redis.call('SET', KEYS[1], value, 'PX', life) end
+  for i = 2 * count + leave + 1, 2 * count + leave + enter do
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ARGV[9])
+    local left = redis.call('PTTL', KEYS[i])
+    redis.call('ZADD', KEYS[i], ARGV[8], KEYS[1])
+    if life == '' then
+      redis.call('PERSIST', KEYS[i])
+    elseif left == -2 or (left >= 0 and left < tonumber(life)) then
+      redis.call('PEXPIRE', KEYS[i], life)
+    end
+  end
+end
+return 1
+"""
+
+#: Takes a flight under all its names, if it is free or was ours already. ARGV: token, lease in ms.
+_TAKE = """
+for i = 1, #KEYS do
+  local holder = redis.call('GET', KEYS[i])
+  if holder and holder ~= ARGV[1] then return 0 end
+end
+for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2]) end
+return 1
+"""
+
+#: Gives a flight free, unless it is another one's by now. ARGV: token.
+_RELEASE = """
+local count = 0
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[1] then count = count + redis.call('DEL', KEYS[i]) end
+end
+return count
+"""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What Redis holds under a key.
+
+    Args:
+        raw: the value, empty when there is none.
+        context: what is in it; None when it cannot be opened.
+        sealer: what it was sealed with.
+        living: whether others may have it.
+    """
+
+    raw: bytes = field(default=b"", repr=False)
+    context: SecurityContext | None = None
+    sealer: Sealer | None = None
+    living: bool = False
+
+
+class _AwayError(StoreError):
+    """Redis did not answer, or could not do what it was asked."""
+
+
+class RedisStore:
+    """Keeps contexts in Redis, shared by all processes that have the same URL, prefix and key.
+
+    Values are encrypted and authenticated with AES-GCM, with the record key as associated data, so that a value works
+    under its own key only; names are keyed hashes. Who sees or changes the database learns roles, numbers and times,
+    and can remove contexts or bring old ones back, but neither read nor make one. A value that was changed counts as
+    absent and is logged. Values go when the context is over for longer than *grace*.
+
+    Redis must not evict what still lives (``maxmemory-policy noeviction`` or ``volatile-ttl``); a context that is
+    lost is asked for anew.
+
+    Args:
+        client: URL (``redis://``, ``rediss://`` or ``unix://``) or a ``redis.Redis``.
+        key: 16, 24 or 32 random bytes.
+        passphrase: a text instead of *key*. The key is made from it by scrypt with a salt that follows from *prefix*,
+            since all processes must come to the same one; random bytes are better.
+        previous_keys: keys (bytes) and passphrases (str) that values may be encrypted with besides: older ones, and the
+            next one before the first process writes with it. Values are written with the current one.
+        prefix: of all keys in Redis.
+        grace: how long contexts stay that are over.
+        fallback: what a client does while Redis is away: "fail", or go on with contexts of this process in "memory".
+            A service always fails.
+        flight_timeout: how long to wait for another process that asks for the same context, in seconds.
+        flight_lease: after how many seconds another process takes the place of one that seems dead. One that lives,
+            but is slower, can no more write what it asked for while the other one is at it.
+        clock: tells what is expired.
+
+    Raises:
+        ConfigurationError: when the extra ``redis`` is missing, or an argument is of no use.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis | str,
+        *,
+        key: bytes | None = None,
+        passphrase: str | None = None,
+        previous_keys: Sequence[bytes | str] = (),
+        prefix: str = "zeep_secureconv:",
+        grace: timedelta = GRACE,
+        fallback: Literal["fail", "memory"] = "fail",
+        flight_timeout: float = FLIGHT_TIMEOUT,
+        flight_lease: float = 20.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if fallback not in ("fail", "memory"):
+            raise ConfigurationError(f"There is no fallback {fallback!r}", hint="give 'fail' or 'memory'")
+        if not 0 < flight_lease < flight_timeout:
+            raise ConfigurationError(
+                "flight_lease must be shorter than flight_timeout",
+                hint="otherwise nobody can wait for the end of a dead process's lease",
+            )
+        salt = hashlib.sha256(b"zeep_secureconv redis " + prefix.encode()).digest()[:SALT_BYTES]
+        self._sealers = [s.sealer(salt, Cost()) for s in secrets_of(key, passphrase, previous_keys)]
+        self._redis = _client(client)
+        self._errors = _errors()
+        self._swap_script, self._take, self._release = map(
+            self._redis.register_script, (_SWAP, _TAKE, _RELEASE)
+        )
+        self._prefix = prefix
+        self._grace = grace
+        self._flight_timeout = flight_timeout
+        self._flight_lease = flight_lease
+        self._clock = clock
+        self._memory = MemoryStore(clock=clock) if fallback == "memory" else None
+        self._away_until: float | None = None
+        self._flights = Flights()
+        self._tokens: dict[RecordKey, str] = {}
+        in_child(self._in_child)
+
+    def __repr__(self) -> str:
+        return f"<RedisStore with prefix {self._prefix!r}>"
+
+    def get(self, key: RecordKey) -> SecurityContext | None:
+        """The context under *key*, or None.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+        found = self._or(key[0], lambda: self._living(key), lambda: None)
+        if found is None and self._memory is not None:
+            return self._memory.get(key)  # from a time when Redis was away
+        return found
+
+    def add(self, key: RecordKey, context: SecurityContext) -> bool:
+        """Keep *context* under *key* if nothing is there; False if something is.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+
+        def add() -> bool:
+            held = self._held(key)
+            # what is over or cannot be opened makes room
+            return not held.living and self._swap(key, held, context) == 1
+
+        memory = self._memory
+        return self._or(key[0], add, lambda: memory is not None and memory.add(key, context))
+
+    def replace(self, key: RecordKey, old: SecurityContext, new: SecurityContext) -> bool:
+        """Put *new* in the place of *old*; False if what is there is not *old*.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+        memory = self._memory
+        return self._or(key[0], lambda: self._exchange(key, old, new), lambda: False) or (
+            memory is not None and memory.replace(key, old, new)
+        )
+
+    def drop(self, key: RecordKey, context: SecurityContext) -> bool:
+        """Remove *context*; False if what is there is another one.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+        memory = self._memory
+        return self._or(key[0], lambda: self._exchange(key, context, None), lambda: False) or (
+            memory is not None and memory.drop(key, context)
+        )
+
+    def held_by(self, owner: str) -> int:
+        """How many living records a principal holds on a service.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+        now = self._milliseconds()
+        with self._asking():
+            names = [self._owner_index(sealer, owner) for sealer in self._sealers]
+            return sum(self._redis.zcount(name, f"({now}", "+inf") for name in names)
+
+    def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
+        """All records of a role, read page by page.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+        memory = self._memory
+        if memory is None:
+            return self._records(role)
+        kept: dict[RecordKey, SecurityContext] = dict(memory.items(role))
+        found = self._or(role, lambda: dict(self._records(role)), kept.copy)
+        return iter((kept | found).items())
+
+    @contextmanager
+    def flight(self, key: RecordKey) -> Iterator[None]:
+        """Held while a context for *key* is asked for or renewed: by one thread of one process at a time.
+
+        It is a lock in Redis with a lease. Whoever overstays it cannot write under *key* any more as long as another
+        one holds it, and what that one wrote stays: add() and replace() are False then.
+
+        Raises:
+            StoreError: when it was not free in time, or Redis does not answer.
+        """
+        deadline = Deadline(self._flight_timeout)
+        names = [self._name("flight", sealer, key) for sealer in self._sealers]
+        lease = max(1, round(self._flight_lease * 1000))
+        with self._flights.hold(key, deadline):
+            token = secrets.token_hex(16)
+            self._or(
+                key[0],
+                lambda: deadline.poll(
+                    lambda: bool(self._asked(lambda: self._take(keys=names, args=[token, lease])))
+                ),
+                lambda: None,
+            )
+            tokens = self._tokens
+            tokens[key] = token
+            try:
+                yield
+            finally:
+                # a child that was forked inside has no tokens, and gives nothing free
+                if tokens is self._tokens:
+                    del tokens[key]
+                    self._give_free(key[0], names, token)
+
+    # ---------------------------------------------------------------------------------------- inside
+
+    def _in_child(self) -> None:
+        self._flights.remake()
+        self._tokens = {}
+
+    def _name(self, kind: str, sealer: Sealer, key: RecordKey) -> str:
+        return f"{self._prefix}{kind}:{sealer.name(key_octets(key))}"
+
+    def _role_index(self, role: str) -> str:
+        return f"{self._prefix}role:{role}"
+
+    def _owner_index(self, sealer: Sealer, owner: str) -> str:
+        return f"{self._prefix}owner:{sealer.name(owner.encode())}"
+
+    def _indexes(self, key: RecordKey, held: SecurityContext | None, sealer: Sealer) -> list[str]:
+        owner = held.owner if held is not None else None
+        return [self._role_index(key[0]), *([self._owner_index(sealer, owner)] if owner is not None else [])]
+
+    def _milliseconds(self) -> int:
+        return round(self._clock.now().timestamp() * 1000)
+
+    def _held(self, key: RecordKey) -> _Held:
+        """What is there, under the name of the current secret or of an earlier one."""
+        values = self._values([self._name("context", sealer, key) for sealer in self._sealers])
+        raw = next((value for value in values if value), b"")
+        return self._opened(raw, key) if raw else _Held()
+
+    def _values(self, names: list[Any]) -> list[bytes | None]:
+        values: list[bytes | None] = self._asked(lambda: self._redis.mget(names))
+        return values
+
+    def _opened(self, raw: bytes, key: RecordKey) -> _Held:
+        try:
+            _, context, sealer = open_record(self._sealers, raw, key)
+        except StoreError as error:
+            log.warning("A context in Redis cannot be opened, and counts as absent: %s", error.message)
+            return _Held(raw)
+        return _Held(raw, context, sealer, living=not is_gone(context, self._clock, self._grace))
+
+    def _living(self, key: RecordKey) -> SecurityContext | None:
+        held = self._held(key)
+        return held.context if held.living else None
+
+    def _exchange(self, key: RecordKey, old: SecurityContext, new: SecurityContext | None) -> bool:
+        while True:
+            held = self._held(key)
+            if not same(held.context, old):
+                return False
+            done = self._swap(key, held, new)
+            # 0: another value, which may be the same context with another end
+            if done:
+                return done != _FENCED
+
+    def _swap(self, key: RecordKey, held: _Held, new: SecurityContext | None) -> int:
+        sealer = self._sealers[0]
+        kept = new.for_others(self._clock) if new is not None else None
+        now = self._milliseconds()
+        remaining = kept.remaining(self._clock) if kept is not None else None
+        left = round(remaining / _MILLISECOND) if remaining is not None else None
+        grace = round(self._grace / _MILLISECOND)
+        leave = self._indexes(key, held.context, held.sealer or sealer) if held.raw else []
+        enter = self._indexes(key, kept, sealer) if kept is not None else []
+        names = [self._name(kind, one, key) for kind in ("context", "flight") for one in self._sealers]
+        arguments = [
+            len(self._sealers),
+            len(leave),
+            len(enter),
+            held.raw,
+            seal_record(sealer, key, kept) if kept is not None else b"",
+            self._tokens.get(key, ""),
+            max(1, left + grace) if left is not None else "",
+            now + left if left is not None else "+inf",
+            now - grace,
+        ]
+        done: int = self._asked(lambda: self._swap_script(keys=[*names, *leave, *enter], args=arguments))
+        if done == _FENCED:
+            log.warning("A context came too late: another process asks for one in this one's place")
+        return done
+
+    def _records(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
+        names = self._asked(lambda: self._redis.zrange(self._role_index(role), 0, -1))
+        for start in range(0, len(names), _PAGE):
+            page = names[start : start + _PAGE]
+            for name, raw in zip(page, self._values(page), strict=True):
+                record = self._record(name.decode(), raw) if raw else None
+                if record is not None:
+                    yield record
+
+    def _record(self, name: str, raw: bytes) -> tuple[RecordKey, SecurityContext] | None:
+        """A record, if it belongs where it was found."""
+        try:
+            key, context, sealer = open_record(self._sealers, raw)
+        except StoreError as error:
+            log.warning("A context in Redis cannot be opened, and is left out: %s", error.message)
+            return None
+        if name != self._name("context", sealer, key):
+            log.warning("A context in Redis lies under the name of another one, and is left out")
+            return None
+        return None if is_gone(context, self._clock, self._grace) else (key, context)
+
+    def _give_free(self, role: str, names: list[str], token: str) -> None:
+        def release() -> bool:
+            return bool(self._asked(lambda: self._release(keys=names, args=[token])))
+
+        # when Redis is away, the lease ends by itself
+        with suppress(StoreError):
+            if not self._or(role, release, lambda: True):
+                log.info("A flight lasted longer than its lease")
+
+    def _or(self, role: str, ask: Callable[[], _T], instead: Callable[[], _T]) -> _T:
+        """Ask Redis; while it is away, a client that may do without gets something else."""
+        if self._memory is None or role != "client":
+            return ask()
+        now = self._clock.monotonic()
+        if self._away_until is not None and now < self._away_until:
+            return instead()
+        try:
+            answer = ask()
+        except _AwayError as error:
+            if self._away_until is None:
+                log.warning("%s; contexts are kept in memory until it is back", error.message)
+            self._away_until = now + _PAUSE
+            return instead()
+        self._away_until = None
+        return answer
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
+        with self._asking():
+            return ask()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        refused, away = self._errors
+        try:
+            yield
+        except refused as error:
+            raise StoreError(
+                "Redis refuses this user", hint="check name, password and rights in the URL of Redis"
+            ) from error
+        except away as error:
+            # its text may hold what was sent
+            raise _AwayError(
+                f"Redis does not answer as it should ({type(error).__name__})", hint=_UNREACHABLE
+            ) from error
+
+
+def _module() -> Any:
+    try:
+        import redis
+    except ImportError as error:
+        raise ConfigurationError(
+            "RedisStore needs the package redis", hint="pip install 'zeep_secureconv[redis]'"
+        ) from error
+    return redis
+
+
+def _errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    """(what retrying and waiting will not cure, all that Redis and the way to it may raise)."""
+    module = _module().exceptions
+    refused = (module.AuthenticationError, module.AuthorizationError, module.NoPermissionError)
+    return refused, (module.RedisError, OSError)
+
+
+def _client(client: redis.Redis | str) -> Any:
+    module = _module()
+    if isinstance(client, str):
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        try:
+            return module.Redis.from_url(
+                client, socket_connect_timeout=2.0, socket_timeout=5.0, retry=Retry(NoBackoff(), 1)
+            )
+        except ValueError:
+            # its text may hold a part of the password
+            raise ConfigurationError(
+                "The URL of Redis cannot be read", hint="write redis://HOST:6379/0"
+            ) from None
+    if not isinstance(client, module.Redis):
+        raise ConfigurationError(
+            "RedisStore needs a URL or a redis.Redis", hint="give a client of redis, not of redis.asyncio"
+        )
+    if client.connection_pool.connection_kwargs.get("decode_responses"):
+        raise ConfigurationError(
+            "This Redis client decodes what it reads, and contexts are octets",
+            hint="give RedisStore a client without decode_responses=True",
+        )
+    return client
