@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _SECONDS = 30
 _SWITCH = "ZEEP_SECURECONV_PEERS"
@@ -59,7 +61,7 @@ class RedisServer:
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._process = subprocess.Popen([self._program, *arguments], stdin=subprocess.DEVNULL)
-        with redis.Redis.from_url(self.url) as client:
+        with redis.Redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as client:
             while not self._answers(client):
                 if self._process.poll() is not None:
                     pytest.fail((self._folder / _LOG).read_text(errors="replace"), pytrace=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import secrets
 from collections.abc import Callable
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -91,6 +90,10 @@ def _drop(one: etree._Element) -> None:
 def _into_a_block(message: Opened, one: etree._Element) -> None:
     wrapper = etree.SubElement(message.header, "{urn:evil}wrapper")
     wrapper.append(one)
+
+
+def _octets(dice: Dice, count: int) -> bytes:
+    return bytes(dice.randrange(256) for _ in range(count))
 
 
 #: Makes a change; whether it must be refused: None where there was nothing to be changed, False where the change may
@@ -406,15 +409,10 @@ def _token_of_another(message: Opened, dice: Dice) -> bool | None:
     if not found:
         return None
     one = dice.choice(found)
-    inside: list[etree._Element | None] = {
-        "BinarySecurityToken": [one],
-        "SecurityContextToken": one.findall("{*}Identifier"),
-        "UsernameToken": one.findall("{*}Username"),
-    }[_local(one)]
-    stranger = base64.b64encode(_STRANGER.make().public_bytes(Encoding.DER)).decode()
-    for what in inside:
-        assert what is not None
-        what.text = stranger if what is one else "mallory"
+    if _local(one) == "BinarySecurityToken":
+        one.text = base64.b64encode(_STRANGER.make().public_bytes(Encoding.DER)).decode()
+    for what in (*one.findall("{*}Identifier"), *one.findall("{*}Username")):
+        what.text = "mallory"
     # a certificate that nothing is signed or encrypted with is one more token, which need not be signed
     return False
 
@@ -438,7 +436,7 @@ def _derivation_changed(message: Opened, dice: Dice) -> bool | None:
     if what not in children:
         etree.SubElement(one, f"{{{wsc}}}{what}").text = "1"
     elif what == "Nonce":
-        children[what].text = base64.b64encode(secrets.token_bytes(16)).decode()
+        children[what].text = base64.b64encode(_octets(dice, 16)).decode()
     else:
         children[what].text = dice.choice(["1", "8", "20", "64"])
     return message.case.is_signed
@@ -455,7 +453,7 @@ def _implied_nonce_changed(message: Opened, dice: Dice) -> bool | None:
     if dice.random() < 0.3:
         del one.attrib[name]
     else:
-        one.set(name, dice.choice([base64.b64encode(secrets.token_bytes(16)).decode(), "", "!"]))
+        one.set(name, dice.choice([base64.b64encode(_octets(dice, 16)).decode(), "", "!"]))
     return True
 
 
@@ -515,7 +513,7 @@ def _key_of_the_attacker(message: Opened, dice: Dice) -> bool | None:
     suite = message.case.binding.algorithm_suite
     if suite.asymmetric_key_wrap == suites.RSA_15:
         return None
-    value.text = base64.b64encode(wrap(reader, secrets.token_bytes(suite.encryption_key_length))).decode()
+    value.text = base64.b64encode(wrap(reader, _octets(dice, suite.encryption_key_length))).decode()
     return True
 
 

@@ -250,28 +250,28 @@ _TO_SERVICE = (Include.ONCE, Include.ALWAYS_TO_RECIPIENT, Include.ALWAYS)
 
 
 def _supporting(dice: Dice, *, over_tls: bool) -> SupportingToken:
-    flags = {"signed": dice.random() < 0.6, "encrypted": dice.random() < 0.5}
+    flags: dict[str, Any] = {"signed": dice.random() < 0.6, "encrypted": dice.random() < 0.5}
     kind = dice.choice(
         ["username", "ltpa", "saml", "x509", "endorsing", "endorsing user", "endorsing context"]
     )
     if kind == "username":
-        timed = {"nonce": dice.random() < 0.5, "created": dice.random() < 0.5}
         entry = username(dice.choice(list(PasswordForm)), **flags)
         assert isinstance(entry.token, UsernameToken)
-        return replace(entry, token=replace(entry.token, **timed))
+        token = replace(entry.token, nonce=dice.random() < 0.5, created=dice.random() < 0.5)
+        return replace(entry, token=token)
     if kind in ("ltpa", "saml"):
         return supplied(LTPA if kind == "ltpa" else SAML, **flags)
     if kind == "x509":
         return SupportingToken(token=_certificate(dice, _TO_SERVICE), **flags)
-    token: KeyToken = _certificate(dice, (Include.NEVER, *_TO_SERVICE))
+    key: KeyToken = _certificate(dice, (Include.NEVER, *_TO_SERVICE))
     if kind == "endorsing user":
-        token = UsernameToken(derived_keys=DerivedKeys.EXPLICIT)
+        key = UsernameToken(derived_keys=DerivedKeys.EXPLICIT)
     elif kind == "endorsing context" and over_tls:
-        token = _conversation(dice, (Include.NEVER, *_TO_SERVICE))
+        key = _conversation(dice, (Include.NEVER, *_TO_SERVICE))
     parts = dice.choice(
         [Parts(), Parts(), Parts(headers=ADDRESSING), Parts(body=True), Parts(elements=_PATHS[:1])]
     )
-    return SupportingToken(token=token, endorsing=True, signed_parts=parts, **flags)
+    return SupportingToken(token=key, endorsing=True, signed_parts=parts, **flags)
 
 
 # ------------------------------------------------------------------------------------------- messages

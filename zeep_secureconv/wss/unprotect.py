@@ -434,7 +434,7 @@ class _Reader:
         assert parent is not None
         plaintext = encryption.decrypt(self._suite.encryption, key, cipher_value(data))
         refuse_width(plaintext, self._environment.limits)
-        covering = [found for found in self._signatures.values() if holds(found.elements, data)]
+        covering = self._covering(data)
         self._header.forget(data)
         parent = self._put(data, parent_path, plaintext)
         if data.get("Type") == XENC_ELEMENT:
@@ -509,8 +509,19 @@ class _Reader:
         header.replace(wrapper, block)
         self._header.forget(wrapper)
         self._decrypted.append(block)
+        for found in self._covering(wrapper):
+            found.elements.append(block)
         for found in self._signatures.values():
-            found.elements = [block if element is wrapper else element for element in found.elements]
+            found.elements = [element for element in found.elements if element is not wrapper]
+
+    def _covering(self, ciphertext: etree._Element) -> list[VerifiedSignature]:
+        """The signatures that cover what a ciphertext hides, where the policy encrypts before it signs.
+
+        Elsewhere who signs has to know what it is: anybody can put his signature over somebody else's ciphertext.
+        """
+        if not self._binding.encrypt_before_signing:
+            return []
+        return [found for found in self._signatures.values() if holds(found.elements, ciphertext)]
 
     def _carried_key(self, key: EphemeralKey) -> bytes:
         if isinstance(self._binding, SymmetricBinding):

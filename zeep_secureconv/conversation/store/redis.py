@@ -145,8 +145,9 @@ class RedisStore:
         fallback: what a client does while Redis is away: "fail", or go on with contexts of this process in "memory".
             A service always fails.
         flight_timeout: how long to wait for another process that asks for the same context, in seconds.
-        flight_lease: after how many seconds another process takes the place of one that seems dead. One that lives,
-            but is slower, can no more write what it asked for while the other one is at it.
+        flight_lease: after how many seconds another process takes the place of one that seems dead, by default two
+            thirds of *flight_timeout*. One that lives, but is slower, can no more write what it asked for while the
+            other one is at it.
         clock: tells what is expired.
 
     Raises:
@@ -164,12 +165,13 @@ class RedisStore:
         grace: timedelta = GRACE,
         fallback: Literal["fail", "memory"] = "fail",
         flight_timeout: float = FLIGHT_TIMEOUT,
-        flight_lease: float = 20.0,
+        flight_lease: float | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if fallback not in ("fail", "memory"):
             raise ConfigurationError(f"There is no fallback {fallback!r}", hint="give 'fail' or 'memory'")
-        if not 0 < flight_lease < flight_timeout:
+        lease = flight_timeout * 2 / 3 if flight_lease is None else flight_lease
+        if not 0 < lease < flight_timeout:
             raise ConfigurationError(
                 "flight_lease must be shorter than flight_timeout",
                 hint="otherwise nobody can wait for the end of a dead process's lease",
@@ -184,7 +186,7 @@ class RedisStore:
         self._prefix = prefix
         self._grace = grace
         self._flight_timeout = flight_timeout
-        self._flight_lease = flight_lease
+        self._flight_lease = lease
         self._clock = clock
         self._memory = MemoryStore(clock=clock) if fallback == "memory" else None
         self._away_until: float | None = None

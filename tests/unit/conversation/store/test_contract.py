@@ -6,11 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event, Thread
 
+import pytest
+
+from tests.unit.conversation.store.conftest import Open
 from tests.unit.messages import context
 from tests.unit.parties import NOW, Time
-from zeep_secureconv import SecurityContext
+from zeep_secureconv import SecurityContext, StoreError
 from zeep_secureconv.conversation.store import RecordKey, Store
 
 KEY: RecordKey = ("client", "http://localhost/peer", "policy", "parties")
@@ -149,6 +152,7 @@ def raced(threads: int, act: Callable[[int], bool]) -> int:
         return sum(pool.map(run, range(threads)))
 
 
+@pytest.mark.usefixtures("busy")
 def test_one_thread_adds(store: Store) -> None:
     """Of many threads that add under one key, one succeeds, and its context is there."""
     for _ in range(20):
@@ -158,6 +162,7 @@ def test_one_thread_adds(store: Store) -> None:
         assert raced(8, lambda _, winner=winner: store.drop(KEY, winner)) == 1  # type: ignore[misc]
 
 
+@pytest.mark.usefixtures("busy")
 def test_one_thread_replaces(store: Store) -> None:
     """Of many threads that replace the same context, one succeeds."""
     for _ in range(20):
@@ -167,3 +172,103 @@ def test_one_thread_replaces(store: Store) -> None:
         assert winner is not None
         assert winner.instance is not None
         store.drop(KEY, winner)
+
+
+def test_the_first_key_of_a_renewed_context_is_kept(store: Store) -> None:
+    """A renewed context comes back with the key that it began with."""
+    renewed = replace(made(instance="1"), first=context(identifier="urn:uuid:1"))
+    store.add(KEY, renewed)
+    found = store.get(KEY)
+    assert found == renewed
+    assert found.first == context(identifier="urn:uuid:1")
+
+
+@pytest.mark.usefixtures("busy")
+def test_threads_that_change_different_records_lose_nothing(store: Store) -> None:
+    """What many threads add, replace and drop at once is all there afterwards, and no more."""
+
+    def act(number: int) -> bool:
+        keep, lose = (*KEY[:3], f"keep {number}"), (*KEY[:3], f"lose {number}")
+        first, second = made(f"urn:uuid:{number}"), made(f"urn:uuid:{number}", "1")
+        done = [store.add(keep, first), store.add(lose, first), store.replace(keep, first, second)]
+        return all([*done, store.drop(lose, first), store.get(keep) == second, store.get(lose) is None])
+
+    assert raced(64, act) == 64
+    wanted = {(*KEY[:3], f"keep {number}"): made(f"urn:uuid:{number}", "1") for number in range(64)}
+    assert dict(store.items("client")) == wanted
+
+
+# ------------------------------------------------------------------------------------------------ flights
+
+
+@pytest.mark.usefixtures("busy")
+def test_one_of_many_threads_asks(opened: Open) -> None:
+    """Of 64 threads without a context one asks for it, through however many objects, and all have the same."""
+    stores = [opened() for _ in range(4)]
+    asked: list[int] = []
+    found: list[str] = []
+
+    def act(number: int) -> bool:
+        store = stores[number % len(stores)]
+        with store.flight(KEY):
+            context = store.get(KEY)
+            if context is None:
+                asked.append(number)
+                assert store.add(KEY, made(f"urn:uuid:{number}"))
+                context = store.get(KEY)
+        assert context is not None
+        found.append(context.identifier)
+        return True
+
+    assert raced(64, act) == 64
+    assert len(asked) == 1
+    assert set(found) == {f"urn:uuid:{asked[0]}"}
+
+
+def test_who_waits_too_long_for_a_flight_is_told(opened: Open) -> None:
+    """A flight that is not given free in time is a StoreError for those who wait, and free for the next one."""
+    store = opened(flight_timeout=0.1)
+    with store.flight(KEY), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(_fly, store)
+        error = waiting.exception(30)
+        assert isinstance(error, StoreError)
+        assert "in time" in error.message
+        assert error.hint
+    assert _fly(store)
+
+
+def test_flights_for_different_records_do_not_wait_for_each_other(opened: Open) -> None:
+    """While one key is held, another one is free."""
+    store = opened(flight_timeout=0.1)
+    with store.flight(KEY):
+        assert _fly(store, OTHER)
+        assert _fly(store, SERVICE)
+
+
+def test_an_error_in_a_flight_gives_it_free(store: Store) -> None:
+    """Whoever fails in a flight leaves it free, and his error is his own."""
+    with pytest.raises(ZeroDivisionError), store.flight(KEY):
+        raise ZeroDivisionError
+    assert _fly(store)
+
+
+def test_a_flight_may_end_in_another_thread(store: Store) -> None:
+    """A flight is entered here and left elsewhere, as event loops with worker threads do."""
+    flight = store.flight(KEY)
+    flight.__enter__()
+    ended = Event()
+
+    def end() -> None:
+        flight.__exit__(None, None, None)
+        ended.set()
+
+    thread = Thread(target=end)
+    thread.start()
+    thread.join(30)
+    assert ended.is_set()
+    assert _fly(store)
+
+
+def _fly(store: Store, key: RecordKey = KEY) -> bool:
+    with store.flight(key):
+        return True
