@@ -51,7 +51,7 @@ from zeep_secureconv.policy.model import (
 from zeep_secureconv.policy.support import unsupported
 from zeep_secureconv.soap.envelope import Soap, parse, serialize
 from zeep_secureconv.wss.elements import is_within, select
-from zeep_secureconv.wss.header import SIGNATURE
+from zeep_secureconv.wss.header import SIGNATURE, TIMESTAMP, find_security
 from zeep_secureconv.wss.keys import Keyring
 from zeep_secureconv.wss.protect import protect
 from zeep_secureconv.wss.unprotect import Verified, unprotect
@@ -449,7 +449,8 @@ def _parts(parts: Parts, soap: Soap, how: str) -> Iterable[tuple[str, bytes]]:
 
 
 def _stamps(soap: Soap) -> list[etree._Element]:
-    return [one for block in soap.blocks() for one in block if etree.QName(one).localname == "Timestamp"]
+    security = find_security(soap, Limits())
+    return [] if security is None else list(security.iterchildren(TIMESTAMP))
 
 
 def _tokens(case: Case, verified: Verified) -> Iterable[tuple[str, bytes]]:

@@ -13,12 +13,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.attacks.changes import CHANGES, Opened
+from tests.attacks.forge import Message
 from tests.attacks.generated import Case, Dice, Line, case, proof
 from tests.attacks.test_fuzz import _changed as changed_at_random
 from tests.unit.messages import ENDORSER, path, supplied
-from zeep_secureconv import SecureConversationError, VerificationError
+from zeep_secureconv import VerificationError
 from zeep_secureconv.policy import SUITES, DerivedKeys, HeaderPart, Parts, Policy
-from zeep_secureconv.policy.model import Layout, SecureConversationToken, SymmetricBinding, Wss, X509Token
+from zeep_secureconv.policy.model import (
+    AsymmetricBinding,
+    Layout,
+    SecureConversationToken,
+    SymmetricBinding,
+    TransportBinding,
+    Wss,
+    X509Token,
+)
 from zeep_secureconv.wss.elements import hides_signature
 
 _DICE = st.randoms(use_true_random=False)
@@ -31,8 +40,7 @@ def _holds(line: Line, octets: bytes, *, must: bool = False) -> None:
     meant = proof(line.case, line.read())
     try:
         verified = line.read(octets)
-    except SecureConversationError as error:
-        assert isinstance(error, VerificationError)
+    except VerificationError:
         return
     assert not must, "what the policy protects was changed, and it was accepted"
     assert proof(line.case, verified) == meant
@@ -106,8 +114,7 @@ def test_a_part_of_another_message(dice: Dice) -> None:
 def test_any_change_of_the_tree_or_the_octets(dice: Dice) -> None:
     """Changes that nobody thought of: no other error than ours, and nothing new is proven."""
     line = case(dice).line()
-    message = Opened(line.case, line.octets)
-    _holds(line, changed_at_random(dice, message))
+    _holds(line, changed_at_random(dice, Message(line.octets)))
 
 
 # ------------------------------------------------------------------------------------ weaker policies
@@ -125,14 +132,14 @@ def stronger(one: Case) -> Iterator[tuple[str, Policy]]:
         yield "endorsement", replace(policy, supporting=(*policy.supporting, ENDORSER))
     if not binding.include_timestamp:
         yield "timestamp", replace(policy, binding=replace(binding, include_timestamp=True))
-    elif binding.layout in _TURNED:
+    elif one.is_signed and binding.layout in _TURNED:
         yield "layout", replace(policy, binding=replace(binding, layout=_TURNED[binding.layout]))
     if one.is_signed:
         flavour = "" if "Sha256" in binding.algorithm_suite.name else "Sha256"
         suite = SUITES[f"Basic128{flavour}"]
         yield "suite", replace(policy, binding=replace(binding, algorithm_suite=suite))
-    if not one.over_tls:
-        yield from _more_protection(one)
+    if not isinstance(binding, TransportBinding):
+        yield from _more_protection(one, binding)
 
 
 _TURNED = {
@@ -147,8 +154,10 @@ _UNMET = {
 }
 
 
-def _more_protection(one: Case) -> Iterator[tuple[str, Policy]]:
-    policy, binding = one.policy, one.binding
+def _more_protection(
+    one: Case, binding: SymmetricBinding | AsymmetricBinding
+) -> Iterator[tuple[str, Policy]]:
+    policy = one.policy
     if not hides_signature(policy, one.version):
         yield "signature", replace(policy, binding=replace(binding, encrypt_signature=True))
     if not policy.encrypted.body:
@@ -175,9 +184,11 @@ def test_what_satisfies_a_weaker_policy_is_refused(dice: Dice) -> None:
     line = case(dice).line()
     line.read()
     for what, policy in stronger(line.case):
-        with pytest.raises(VerificationError):
+        try:
             line.read(policy=policy)
-            pytest.fail(what)
+        except VerificationError:
+            continue
+        pytest.fail(f"one more {what} was demanded, and not missed")
 
 
 def test_every_kind_of_demand_is_tried() -> None:

@@ -11,7 +11,7 @@ from cryptography import x509
 from lxml import etree
 
 from ..client.parties import Parties, missing
-from ..client.policies import is_https
+from ..client.way import is_https
 from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
 from ..errors import ConfigurationError, PolicyError, SecureConversationError
 from ..names import WSP_2004, WSP_W3C

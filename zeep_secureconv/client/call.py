@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,9 @@ from ..soap.envelope import Soap
 from ..wss.keys import Keyring
 from ..wss.protect import Protected
 from .exchange import read_content
-from .partner import Partner, Way
+from .flights import Lease
+from .partner import Partner
+from .way import Way
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,41 @@ def hold_back(envelope: etree._Element) -> Held:
     return held
 
 
+@dataclass(frozen=True)
+class Clear:
+    """What a message said before it was secured, so that it can be secured again.
+
+    Args:
+        blocks: its header blocks.
+        text: of Body.
+        content: the children of Body.
+    """
+
+    blocks: list[etree._Element]
+    text: str | None
+    content: list[etree._Element]
+
+    @classmethod
+    def of(cls, soap: Soap, *, whole: bool) -> Clear:
+        """The message as it is.
+
+        Args:
+            soap: the message.
+            whole: copy everything, because securing it changes what is inside; otherwise its parts are only moved.
+        """
+        blocks, content = soap.blocks(), list(soap.body)
+        if whole:
+            blocks, content = copy.deepcopy(blocks), copy.deepcopy(content)
+        return cls(blocks, soap.body.text, content)
+
+    def restore(self, envelope: etree._Element) -> None:
+        """Make the message say this again, and nothing else."""
+        soap = Soap.of(envelope)
+        soap.need_header()[:] = self.blocks
+        soap.body[:] = self.content
+        soap.body.text = self.text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sent:
     """A request that was secured: what its reply is checked against."""
@@ -82,6 +121,11 @@ class Call:
         way: the way its messages go; None leaves it to the partner.
         held: header blocks and Body content, kept out of the message until apply secures it.
         verified: the envelope that verify let pass.
+        lease: its use of the context's key, until the reply is there.
+        clear: what it said before it was secured.
+        resent: whether it was sent again already.
+        recover: secures it again where its answer says that it was not executed: (envelope, answer) -> whether to
+            send it again.
     """
 
     owner: object
@@ -96,6 +140,10 @@ class Call:
     held: Held | None = field(default=None, repr=False)
     sent: Sent | None = None
     verified: etree._Element | None = None
+    lease: Lease | None = field(default=None, repr=False)
+    clear: Clear | None = field(default=None, repr=False)
+    resent: bool = False
+    recover: Callable[[etree._Element, bytes], bool] | None = field(default=None, repr=False)
 
     def is_for(self, owner: object, envelope: etree._Element, headers: dict[str, str]) -> bool:
         """Whether these are the arguments of the call that is to be secured next."""
@@ -108,9 +156,15 @@ class Call:
             self.held.put_back(envelope)
             self.held = None
 
+    def end(self) -> None:
+        """Its context's key may change: nothing of the call is on its way any more."""
+        if self.lease is not None:
+            self.lease.end()
+
     def finish(self, envelope: etree._Element) -> None:
         """Keep nothing but the reply that was verified, until ingress passes it on."""
         self.verified, self.envelope, self.headers = envelope, None, None
+        self.clear = self.recover = None
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("zeep_secureconv_call", default=None)
@@ -133,6 +187,7 @@ def _check_response(response: requests.Response, **_: object) -> None:
         response._content = read_content(response, call.sent.limits)  # noqa: SLF001
         if response.content or response.status_code not in (200, 201, 202):
             return
+    call.end()
     if redirected or call.has_output:
         response.close()  # nobody will read it
     if redirected:

@@ -1,27 +1,47 @@
-"""The contexts of a client: asked for when they are needed, once, and given back."""
+"""The contexts of a client: asked for when they are needed, renewed before they end, and given back."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from ..conversation.context import SecurityContext
 from ..conversation.faults import fault_error
 from ..conversation.initiator import Exchange, Initiator
 from ..conversation.store import Store
 from ..environment import Environment
-from ..errors import SecureConversationError, TransportError, VerificationError
+from ..errors import (
+    ConfigurationError,
+    ContextExpired,
+    SecureConversationError,
+    TransportError,
+    VerificationError,
+)
 from ..soap.envelope import Soap
+from ..wss.keys import Keyring
 from ..wss.reply import Reply
 from .events import Event
-from .exchange import post
+from .flights import Lease
 from .parties import need_everything, need_valid
-from .partner import Partner, Partners, Way
+from .partner import Partner, Partners
+from .way import Way
 
 log = logging.getLogger(__name__)
 
 _CANCEL_TIMEOUT = 5.0
+#: How long a renewal waits for calls on their way, in seconds.
+_DRAIN = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Borrowed:
+    """A context for one call, and the call's use of it."""
+
+    context: SecurityContext
+    lease: Lease
 
 
 class Contexts:
@@ -32,6 +52,7 @@ class Contexts:
         store: where they are kept.
         environment: time, randomness and bounds.
         on_event: told of everything that happens, or None.
+        renew_before: how long before its end a context is renewed; never more than half of its lifetime.
     """
 
     def __init__(
@@ -40,63 +61,136 @@ class Contexts:
         store: Store,
         environment: Environment,
         on_event: Callable[[Event], object] | None,
+        *,
+        renew_before: timedelta,
     ) -> None:
         self._partners = partners
         self._store = store
         self._environment = environment
         self._on_event = on_event
+        self._renew_before = renew_before
         self._initiator = Initiator(environment)
 
     def all(self) -> list[SecurityContext]:
-        """The living contexts."""
+        """The living contexts of this client's own credentials."""
         clock = self._environment.clock
-        return [context for _, context in self._store.items("client") if not context.is_over(clock)]
+        return [
+            context
+            for key, context in self._store.items("client")
+            if not context.is_over(clock) and self._partners.of_record(key) is not None
+        ]
+
+    def borrow(self, partner: Partner, way: Way) -> Borrowed:
+        """The context for a call. A renewal of it waits until the lease ends."""
+        while True:
+            context = self.get(partner, way)
+            lease = partner.leases.take(context)
+            if lease is not None:
+                return Borrowed(context=context, lease=lease)
+            # its key was changed just now, or is about to be: whoever does that is waited for
+            partner.flight.run(lambda: self._current(partner, way))
 
     def get(self, partner: Partner, way: Way | None = None) -> SecurityContext:
-        """The living context for a partner; one is asked for, once however many threads wait for it.
+        """The living context for a partner; one is asked for or renewed, once however many threads wait for it.
 
         Args:
             partner: whom it is for.
             way: the way to ask; by default the partner's latest.
         """
-        context = self._living(partner)
-        if context is not None:
+        context = self._store.get(partner.key)
+        if context is not None and not self._is_due(context):
             return context
-        with partner.flight:
-            context = self._living(partner)
+        return partner.flight.run(lambda: self._current(partner, way))
+
+    def _current(self, partner: Partner, way: Way | None) -> SecurityContext:
+        """What is in the store, renewed where it is time, or a new context."""
+        with self._store.flight(partner.key):
+            context = self._store.get(partner.key)
             if context is None:
-                context = self._ask(partner, way)
-                self._store.add(partner.key, context)
-            return context
+                return self._keep(partner, None, self._ask(partner, way))
+            if not self._is_due(context):
+                return context
+            return self._keep(partner, context, self._succeed(partner, context, way))
 
     def issue(self, partner: Partner) -> SecurityContext:
         """A new context in any case; it takes the place of the old one, which is cancelled."""
-        with partner.flight:
-            old = self._store.get(partner.key)
-            new = self._ask(partner, None)
-            if old is None or not self._store.replace(partner.key, old, new):
-                self._store.add(partner.key, new)
+        old: SecurityContext | None = None
+
+        def work() -> SecurityContext:
+            nonlocal old
+            with self._store.flight(partner.key):
+                old = self._store.get(partner.key)
+                return self._keep(partner, old, self._ask(partner, None))
+
+        new = partner.flight.run(work)
         if old is not None:
             self._give_back(partner, old)
         return new
+
+    def renew(self, context: SecurityContext) -> SecurityContext:
+        """A new key for a context, now.
+
+        Raises:
+            ConfigurationError: when the context is not one of this client.
+            ContextExpired: when it is none any more.
+            TokenFault, UnsecuredFault, TransportError, VerificationError: when the service does not renew it.
+        """
+        partner = self._partner_of(context)
+
+        def work() -> SecurityContext:
+            with self._store.flight(partner.key):
+                held = self._store.get(partner.key)
+                if held is None or held.identifier != context.identifier:
+                    raise ContextExpired(
+                        "The context was given up, and another may have taken its place",
+                        hint="ask for the endpoint's context with context(endpoint)",
+                        endpoint=partner.endpoint,
+                        context=context.identifier,
+                    )
+                return self._keep(partner, held, self._renewed(partner, held, None))
+
+        return partner.flight.run(work)
+
+    def refresh(self, partner: Partner, context: SecurityContext, way: Way) -> SecurityContext:
+        """What follows a context of which the service says that it is over."""
+
+        def work() -> SecurityContext:
+            with self._store.flight(partner.key):
+                held = self._store.get(partner.key)
+                if held is not None and _name(held) != _name(context):
+                    return held
+                return self._keep(partner, held, self._succeed(partner, context, way))
+
+        return partner.flight.run(work)
 
     def cancel(self, context: SecurityContext | None) -> int:
         """Cancel one context, or all; how many the service confirmed."""
         count = 0
         for key, held in self._store.items("client"):
-            meant = context is None or (held.identifier, held.instance) == (
-                context.identifier,
-                context.instance,
-            )
+            meant = context is None or _name(held) == _name(context)
             partner = self._partners.of_record(key)
             if meant and partner is not None and self._store.drop(key, held):
                 count += self._give_back(partner, held)
         return count
 
-    def lose(self, partner: Partner, context: SecurityContext, why: str) -> None:
-        """Forget a context that the service seems to have lost, so that the next call asks for a new one."""
+    def lose(self, partner: Partner, context: SecurityContext, why: str, *, proven: bool = False) -> bool:
+        """Forget a context that the service seems to have lost, so that the next call asks for a new one.
+
+        A fault that proves nothing is obeyed so often and no more: whoever forges them would make us ask for contexts
+        without end.
+
+        Returns:
+            Whether a new one may be asked for now: the context is not that of the store any more.
+        """
+        held = self._store.get(partner.key)
+        if held is None or _name(held) != _name(context):
+            return True
+        if not proven and not partner.patience.spend():
+            log.warning("%s answers with faults that prove nothing; the context is kept", partner.endpoint)
+            return False
         if self._store.drop(partner.key, context):
             self.tell("lost", partner.endpoint, context, why)
+        return True
 
     def tell(self, kind: str, endpoint: str, context: SecurityContext | None, detail: str) -> None:
         """Report something that happened."""
@@ -106,22 +200,130 @@ class Contexts:
             instance = context.instance if context is not None else None
             self._on_event(Event(kind, endpoint, identifier, instance, self._environment.clock.now(), detail))
 
-    def _living(self, partner: Partner) -> SecurityContext | None:
-        context = self._store.get(partner.key)
-        if context is not None and context.is_over(self._environment.clock):
-            self._store.drop(partner.key, context)
-            return None
-        return context
+    # ---------------------------------------------------------------------------------------- inside
+
+    def _partner_of(self, context: SecurityContext) -> Partner:
+        for partner in self._partners.known():
+            held = self._store.get(partner.key)
+            if held is not None and held.identifier == context.identifier:
+                return partner
+        raise ConfigurationError(
+            "The context is none of this client's",
+            hint="use the object that it came from, or one with the same store, credentials and policy",
+            context=context.identifier,
+        )
+
+    def _is_due(self, context: SecurityContext) -> bool:
+        """Whether it is time to renew a context, or it is over."""
+        left = context.remaining(self._environment.clock)
+        if left is None:
+            return False
+        margin = self._renew_before
+        if context.created is not None and context.expires is not None:
+            margin = min(margin, (context.expires - context.created) / 2)
+        return left <= margin
+
+    def _keep(self, partner: Partner, old: SecurityContext | None, new: SecurityContext) -> SecurityContext:
+        """Put a context in the store; where another was faster, that is the one to use."""
+        kept = (
+            self._store.add(partner.key, new) if old is None else self._store.replace(partner.key, old, new)
+        )
+        if kept:
+            return new
+        if self._store.add(partner.key, new):
+            return new
+        return self._store.get(partner.key) or new
+
+    def _succeed(self, partner: Partner, context: SecurityContext, way: Way | None) -> SecurityContext:
+        """What follows a context that ends: itself renewed, or a new one where that cannot be."""
+        if self._may_renew(partner, context):
+            try:
+                return self._renewed(partner, context, way)
+            except SecureConversationError as error:
+                log.info("The context %s was not renewed: %s", context.identifier, error.message)
+        return self._ask(partner, way)
+
+    def _may_renew(self, partner: Partner, context: SecurityContext) -> bool:
+        token = partner.conversation.token
+        return context.renewable and not token.must_not_send_renew
+
+    def _renewed(self, partner: Partner, context: SecurityContext, way: Way | None) -> SecurityContext:
+        """Renew a context, when the calls under its key are over.
+
+        No policy says how Renew is secured. What is refused in one form is tried in the other, and remembered.
+        """
+        way = way or self._partners.way_to(partner)
+        with self._drained(partner, context):
+            forms = _forms_of_renewal(partner)
+            for endorsed in forms:
+                try:
+                    renewed = self._renewed_so(partner, context, way, endorsed=endorsed)
+                except (TransportError, VerificationError):
+                    raise
+                except SecureConversationError:
+                    if endorsed == forms[-1]:
+                        raise
+                    continue
+                partner.renews = endorsed
+                break
+        self.tell("renewed", partner.endpoint, renewed, _end(renewed))
+        return renewed
+
+    def _renewed_so(
+        self, partner: Partner, context: SecurityContext, way: Way, *, endorsed: bool
+    ) -> SecurityContext:
+        return self._exchange(
+            partner,
+            way,
+            "renewing a security context",
+            lambda ring: self._initiator.ask_renew(
+                context, partner.conversation, ring, partner.dialect, endorsed=endorsed
+            ),
+            lambda exchange, soap: self._initiator.accept_renew(exchange, soap, partner.dialect),
+        )
+
+    @contextmanager
+    def _drained(self, partner: Partner, context: SecurityContext) -> Iterator[None]:
+        """Without calls under a key, unless the service keeps it for a while beside the new one."""
+        if partner.dialect.keeps_old_key:
+            yield
+            return
+        if not partner.leases.drain(context, _DRAIN, self._environment.clock):
+            log.info("The context %s is renewed with calls on their way", context.identifier)
+        try:
+            yield
+        except BaseException:
+            partner.leases.reopen(context)
+            raise
 
     def _ask(self, partner: Partner, way: Way | None) -> SecurityContext:
-        way = way or self._partners.way_to(partner)
+        issued = self._exchange(
+            partner,
+            way or self._partners.way_to(partner),
+            "asking for a security context",
+            lambda ring: self._initiator.ask_issue(
+                partner.endpoint, partner.conversation, ring, partner.dialect
+            ),
+            lambda exchange, soap: self._initiator.accept_issue(exchange, soap, partner.dialect),
+        )
+        self.tell("issued", partner.endpoint, issued, _end(issued))
+        return issued
+
+    def _exchange(
+        self,
+        partner: Partner,
+        way: Way,
+        doing: str,
+        ask: Callable[[Keyring], Exchange],
+        accept: Callable[[Exchange, Soap], Reply | SecurityContext],
+    ) -> SecurityContext:
+        """Ask for a context, new or renewed, and check the answer."""
         ring = replace(partner.keyring, over_tls=way.is_verified(partner.endpoint))
         need_everything(partner.needs, ring, partner.endpoint)
         need_valid(partner.needs, ring, partner.endpoint, self._environment.clock.now())
-        doing = "asking for a security context"
-        exchange = self._initiator.ask_issue(partner.endpoint, partner.conversation, ring, partner.dialect)
         try:
-            answer = self._initiator.accept_issue(exchange, self._post(exchange, way), partner.dialect)
+            exchange = ask(ring)
+            answer = accept(exchange, self._post(exchange, way))
         except SecureConversationError as error:
             if isinstance(error, VerificationError):
                 self.tell("refused", partner.endpoint, None, error.check)
@@ -131,8 +333,6 @@ class Contexts:
             raise fault or TransportError(
                 "The trust service answered with a fault", endpoint=partner.endpoint
             )
-        expires = f"expires {answer.expires:%Y-%m-%dT%H:%M:%SZ}" if answer.expires else "never expires"
-        self.tell("issued", partner.endpoint, answer, expires)
         return answer
 
     def _give_back(self, partner: Partner, context: SecurityContext) -> bool:
@@ -144,7 +344,7 @@ class Contexts:
         token = partner.conversation.token
         if token.must_not_send_cancel or context.is_over(self._environment.clock):
             return False
-        way = replace(self._partners.way_to(partner), timeout=_CANCEL_TIMEOUT)
+        way = self._partners.way_to(partner).within(_CANCEL_TIMEOUT)
         ring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
         for in_full in _forms_of_cancel(partner):
             exchange = self._initiator.ask_cancel(
@@ -163,14 +363,7 @@ class Contexts:
         return False
 
     def _post(self, exchange: Exchange, way: Way) -> Soap:
-        return post(
-            way.session,
-            exchange.endpoint,
-            exchange.soap,
-            exchange.action,
-            timeout=way.timeout,
-            limits=self._environment.limits,
-        )
+        return way.post(exchange.endpoint, exchange.soap, exchange.action, self._environment.limits)
 
 
 def _forms_of_cancel(partner: Partner) -> list[bool]:
@@ -178,3 +371,19 @@ def _forms_of_cancel(partner: Partner) -> list[bool]:
     policy = partner.conversation
     in_full = partner.dialect.cancel_security == "signed+encrypted"
     return [in_full] if policy.cancel == policy.cancel_in_full else [in_full, not in_full]
+
+
+def _forms_of_renewal(partner: Partner) -> list[bool]:
+    """Whether the context endorses a Renew: the attempts, in their order."""
+    if partner.renews is not None:
+        return [partner.renews]
+    endorsed = partner.dialect.renew_security == "bootstrap+endorsing"
+    return [endorsed, not endorsed]
+
+
+def _end(context: SecurityContext) -> str:
+    return f"expires {context.expires:%Y-%m-%dT%H:%M:%SZ}" if context.expires else "never expires"
+
+
+def _name(context: SecurityContext) -> tuple[str, str | None]:
+    return context.identifier, context.instance

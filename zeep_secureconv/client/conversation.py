@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 import zeep
 from lxml import etree
 
 from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
 from ..conversation.context import SecurityContext
-from ..conversation.faults import fault_error
 from ..conversation.store import Store
 from ..conversation.store.memory import MemoryStore
 from ..environment import Environment
-from ..errors import ConfigurationError, SecureConversationError, TokenFault, VerificationError
+from ..errors import ConfigurationError, VerificationError
 from ..limits import Limits
 from ..policy.algorithms import Algorithms
 from ..policy.files import PolicySource
-from ..policy.model import Direction, OperationPolicy
-from ..soap.addressing import address_request, target_of
+from ..soap.addressing import target_of
 from ..soap.envelope import Soap
-from ..soap.faults import Fault
 from ..trust import DIALECTS
 from ..wss.certificates import Trust
 from ..wss.credentials import Credential, UsernameToken
 from ..wss.keys import Identity
-from ..wss.protect import protect
-from ..wss.reply import Reply, read_reply
-from .call import CURRENT, Call, Sent, hold_back, refuse_settings, watch
+from .call import CURRENT, Call, hold_back, refuse_settings, watch
+from .calls import Calls, Idempotent, Recover, Recovery
 from .contexts import Contexts
 from .events import Event
 from .parties import Parties, Peer
-from .partner import Partners, Way
+from .partner import Partners
 from .policies import Policies
 from .transport import SecureTransport
+from .way import RequestsWay
 
 _LONG_FORM = "write Client(wsdl, wsse=sc, plugins=[sc]) or sc.client(wsdl)"
 
@@ -61,6 +58,12 @@ class SecureConversation(zeep.Plugin):
         dialect: "auto", or the name of a dialect of WS-Trust ("oasis13", "draft200502", "websphere13", "wcf").
         algorithms: what was agreed on besides the policy, and how weak algorithms may be.
         store: where contexts are kept; in memory by default.
+        renew_before: how long before its end a context is renewed; never more than half of its lifetime.
+        recover: whether a call is sent again, once, after a fault that says that the service lost the context: "auto" where
+            the fault proves that the call was not executed, or the operation is *idempotent*; "always" also where
+            nothing is proven, for networks that forge and double nothing; "never". Needs the transport of
+            :meth:`client`.
+        idempotent: names of operations that may be executed twice, or a function from name to bool.
         clock_skew: how far the service's clock may be off.
         cancel_on_close: cancel the contexts that this object issued when it is closed.
         limits: bounds on what the service may send.
@@ -84,6 +87,9 @@ class SecureConversation(zeep.Plugin):
         dialect: str = "auto",
         algorithms: Algorithms | None = None,
         store: Store | None = None,
+        renew_before: timedelta = timedelta(minutes=10),
+        recover: Recover = "auto",
+        idempotent: Idempotent = (),
         clock_skew: timedelta = timedelta(minutes=3),
         cancel_on_close: bool = True,
         limits: Limits | None = None,
@@ -95,6 +101,12 @@ class SecureConversation(zeep.Plugin):
             raise ConfigurationError(
                 f"There is no dialect {dialect!r}", hint=f"give one of auto, {', '.join(DIALECTS)}"
             )
+        if recover not in get_args(Recover):
+            raise ConfigurationError(
+                f"There is no recover={recover!r}", hint=f"give one of {', '.join(get_args(Recover))}"
+            )
+        if renew_before < timedelta(0):
+            raise ConfigurationError("renew_before= is negative", hint="give timedelta(minutes=10)")
         limits = limits or Limits()
         self._environment = Environment(clock=clock, random=random, limits=limits, clock_skew=clock_skew)
         parties = Parties.of(identity, trust, peer, username, tokens)
@@ -105,6 +117,10 @@ class SecureConversation(zeep.Plugin):
             store if store is not None else MemoryStore(limits.contexts, clock=clock),
             self._environment,
             on_event,
+            renew_before=renew_before,
+        )
+        self._calls = Calls(
+            self._partners, self._contexts, self._environment, Recovery(mode=recover, idempotent=idempotent)
         )
         self._endpoint = endpoint
         self._cancels = cancel_on_close and store is None
@@ -139,7 +155,7 @@ class SecureConversation(zeep.Plugin):
             Call(
                 owner=self,
                 held=hold_back(envelope),
-                way=Way(transport.session, transport.operation_timeout),
+                way=RequestsWay(transport.session, transport.operation_timeout),
                 partner=partner,
                 operation=policy,
                 has_output=operation.output is not None,
@@ -165,32 +181,8 @@ class SecureConversation(zeep.Plugin):
         if call is None or not call.is_for(self, envelope, headers):
             call = self._call_without_plugin(envelope, headers)
             CURRENT.set(call)
-        partner, way = call.partner, call.way or self._partners.way_to(call.partner)
-        partner.need_everything(call.operation, way)
-        call.put_back(envelope)
-        context = self._contexts.get(partner, way)
-        keyring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
-        soap = Soap.of(envelope)
-        message_id = address_request(
-            soap,
-            wsa=partner.conversation.wsa,
-            to=partner.endpoint,
-            action=call.action,
-            random=self._environment.random,
-        )
-        protected = protect(
-            soap,
-            call.operation.request,
-            keyring,
-            self._environment,
-            direction=Direction.REQUEST,
-            message_id=message_id,
-            seen=partner.seen,
-        )
-        answered = replace(keyring, ephemeral=protected.ephemeral)
-        call.sent = Sent(
-            context=context, keyring=answered, protected=protected, limits=self._environment.limits
-        )
+        call.recover = partial(self._calls.recover, call)
+        self._calls.secure(call, envelope)
         return envelope, headers
 
     def _call_without_plugin(self, envelope: etree._Element, headers: dict[str, str]) -> Call:
@@ -228,7 +220,7 @@ class SecureConversation(zeep.Plugin):
         call = CURRENT.get()
         if call is None or call.owner is not self or call.sent is None or call.verified is not None:
             raise VerificationError("no-request", "There is no request that this reply could answer")
-        clear = self._read(call, call.sent, Soap.of(envelope)).soap.envelope
+        clear = self._calls.read(call, Soap.of(envelope)).soap.envelope
         if clear is not envelope:
             # it had to be parsed again to be exact (see wss.splice), and zeep goes on with the element it has
             envelope[:] = list(clear)
@@ -236,37 +228,7 @@ class SecureConversation(zeep.Plugin):
             call.finish(envelope)
         else:
             CURRENT.set(None)
-        self._contexts.tell("verified", call.partner.endpoint, call.sent.context, "")
         return envelope
-
-    def _read(self, call: Call, sent: Sent, soap: Soap) -> Reply:
-        partner, context = call.partner, sent.context
-        try:
-            reply = read_reply(
-                soap,
-                call.operation.response,
-                sent.keyring,
-                self._environment,
-                request=sent.protected,
-                seen=partner.seen,
-            )
-        except SecureConversationError as error:
-            if isinstance(error, VerificationError):
-                self._contexts.tell("refused", partner.endpoint, context, error.check)
-            raise error.at(
-                doing="checking a reply", endpoint=partner.endpoint, context=context.identifier
-            ) from error.__cause__
-        if reply.fault is not None:
-            fault = fault_error(
-                reply, doing="calling the service", endpoint=partner.endpoint, context=context.identifier
-            )
-            generic = reply.verified is None and not _is_declared(reply.fault, call.operation)
-            if isinstance(fault, TokenFault) or generic:
-                # Liberty and Metro answer a message of a lost context with generic faults, unsecured
-                self._contexts.lose(partner, context, reply.fault.code or "")
-            if fault is not None:
-                raise fault
-        return reply
 
     def ingress(
         self,
@@ -309,6 +271,28 @@ class SecureConversation(zeep.Plugin):
             ConfigurationError: when nothing is known of the endpoint.
         """
         return self._contexts.issue(self._partners.of_endpoint(endpoint))
+
+    def renew(self, context: SecurityContext | None = None) -> SecurityContext:
+        """A new key for a context, now.
+
+        Args:
+            context: the context; it may be left out where there is one only.
+
+        Raises:
+            ConfigurationError: when it is none of this client, or has to be named.
+            ContextExpired: when it was given up meanwhile.
+            TokenFault, UnsecuredFault, TransportError, VerificationError: when the service does not renew it.
+        """
+        return self._contexts.renew(context or self._only())
+
+    def _only(self) -> SecurityContext:
+        held = self.contexts()
+        if len(held) != 1:
+            raise ConfigurationError(
+                f"There are {len(held)} contexts, and none was named",
+                hint="give the context: context(endpoint) or one of contexts()",
+            )
+        return held[0]
 
     def cancel(self, context: SecurityContext | None = None) -> int:
         """Cancel one context, or all of this client's.
@@ -354,9 +338,3 @@ class SecureConversation(zeep.Plugin):
         transport = SecureTransport(**kwargs)
         watch(transport.session)
         return transport
-
-
-def _is_declared(fault: Fault, operation: OperationPolicy) -> bool:
-    """Whether a fault is one that the WSDL declares for the operation: then the application was reached."""
-    details = [] if fault.detail is None else [str(child.tag) for child in fault.detail]
-    return any(tag in operation.faults for tag in details)

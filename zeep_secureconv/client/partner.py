@@ -23,28 +23,15 @@ from ..policy.support import supported
 from ..trust import DIALECTS, Dialect
 from ..wss.keys import Keyring
 from ..wss.seen import SeenSignatures
-from .exchange import Timeout
+from .flights import Allowance, Leases, SingleFlight
 from .parties import Parties, need_everything
-from .policies import Policies, is_https
+from .policies import Policies
+from .way import RequestsWay, Way
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Way:
-    """How messages reach a service: the HTTP session of a client, with its settings.
-
-    Args:
-        session: with TLS, proxies, authentication and cookies of its own.
-        timeout: in seconds; None for none.
-    """
-
-    session: requests.Session = field(repr=False)
-    timeout: Timeout = None
-
-    def is_verified(self, endpoint: str) -> bool:
-        """Whether messages to *endpoint* travel over TLS with verified certificates."""
-        return is_https(endpoint) and bool(self.session.verify)
+#: Faults that prove nothing may make us ask for so many contexts of one endpoint in so many seconds.
+_PATIENCE = (10, 60.0)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -61,7 +48,11 @@ class Partner:
         chosen: whether the user himself gave the policy; a weak one is his choice then.
         way: the way to it, as of the latest call through a zeep client; None before one.
         seen: signature values received from it.
-        flight: held while a context is asked for.
+        flight: asks for a context, or renews it, once for all who wait.
+        leases: the calls on their way.
+        patience: how often a fault that proves nothing may make us ask for a context.
+        renews: whether the service renews when the context endorses the request (True), when the bootstrap alone
+            secures it (False), or in what way is not known (None).
     """
 
     endpoint: str
@@ -73,7 +64,10 @@ class Partner:
     chosen: bool
     way: Way | None = None
     seen: SeenSignatures = field(default_factory=SeenSignatures, repr=False)
-    flight: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    flight: SingleFlight = field(default_factory=SingleFlight, repr=False)
+    leases: Leases = field(default_factory=Leases, repr=False)
+    patience: Allowance = field(repr=False)
+    renews: bool | None = None
     _operations: dict[tuple[str | None, str | None], OperationPolicy] = field(
         default_factory=dict, repr=False
     )
@@ -150,7 +144,7 @@ class Partners:
             PolicyError: when the policy cannot be satisfied.
         """
         transport = binding.wsdl.transport
-        way = Way(transport.session, transport.operation_timeout)
+        way = RequestsWay(transport.session, transport.operation_timeout)
         over_tls = way.is_verified(endpoint)
         known = self._by_binding.get(binding, {}).get((endpoint, soap, over_tls))
         if known is None:
@@ -188,7 +182,7 @@ class Partners:
         with self._lock:
             if self._own_session is None:
                 self._own_session = requests.Session()
-            return Way(self._own_session)
+            return RequestsWay(self._own_session)
 
     def close(self) -> None:
         """Close the HTTP session that is ours."""
@@ -196,6 +190,11 @@ class Partners:
             if self._own_session is not None:
                 self._own_session.close()
                 self._own_session = None
+
+    def known(self) -> list[Partner]:
+        """Every partner of this client."""
+        with self._lock:
+            return list(self._by_key.values())
 
     def of_record(self, key: RecordKey) -> Partner | None:
         """The partner whose context is stored under *key*."""
@@ -216,6 +215,7 @@ class Partners:
                     key=key,
                     dialect=self._dialect_for(endpoint, conversation),
                     chosen=self._policies.is_given(endpoint),
+                    patience=Allowance(*_PATIENCE, self._clock),
                 )
                 _report_weak(known)
             return known

@@ -24,6 +24,7 @@ from ..policy.presets import is_preset, preset
 from ..policy.reader import read_wsdl
 from ..wss.certificates import load_certificates
 from .exchange import reaching
+from .way import is_https
 
 log = logging.getLogger(__name__)
 
@@ -137,11 +138,6 @@ class Policies:
             log.debug("no alternative can be satisfied: %s", error.message)
             chosen = read(None)
         return self._algorithms.apply(chosen)
-
-
-def is_https(endpoint: str) -> bool:
-    """Whether a URL is one of https."""
-    return urlsplit(endpoint).scheme == "https"
 
 
 def _certificate(der: bytes) -> x509.Certificate | None:

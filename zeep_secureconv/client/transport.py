@@ -74,10 +74,28 @@ class SecureTransport(zeep.Transport):
     def post_xml(self, address: str, envelope: etree._Element, headers: dict[str, str]) -> requests.Response:
         """Post a request, and refuse an answer that is no SOAP message before zeep looks at it.
 
+        Where the answer says that the service lost the context, the request is secured and posted again, once.
+
         Raises:
             TransportError: when there is no answer, or none that is SOAP.
             LimitExceeded: when the answer is too large.
         """
+        call = CURRENT.get()
+        try:
+            response = self._exchange(address, envelope, headers)
+            if (
+                call is not None
+                and call.recover is not None
+                and call.recover(envelope, response.content or b"")
+            ):
+                response = self._exchange(address, envelope, headers)
+        except BaseException:
+            if call is not None:
+                call.end()
+            raise
+        return response
+
+    def _exchange(self, address: str, envelope: etree._Element, headers: dict[str, str]) -> requests.Response:
         response: requests.Response = super().post_xml(address, envelope, headers)
         try:
             _check_answer(response, address)

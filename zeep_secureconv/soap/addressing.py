@@ -50,6 +50,13 @@ def new_message_id(random: RandomBytes) -> str:
     return UUID(bytes=random(16), version=4).urn
 
 
+def remove_message_id(soap: Soap) -> None:
+    """Take the MessageID out of a request that is sent again: it is another message then."""
+    for block in soap.blocks():
+        if soap.header is not None and _HEADERS.get(str(block.tag), ("", ""))[1] == "MessageID":
+            soap.header.remove(block)
+
+
 def address_request(soap: Soap, *, wsa: str, to: str, action: str, random: RandomBytes) -> str:
     """Give a request its addressing headers and return its MessageID.
 

@@ -32,6 +32,7 @@ class Dialect:
         target: whether a token to renew, cancel or validate is named by a copy of it or by a reference.
         renew_security: what secures Renew: the bootstrap alone, or the context's endorsing signature too.
         cancel_security: whether Cancel, which the context itself secures, is signed only or encrypted too.
+        keeps_old_key: whether the old key of a renewed context goes on working for a while.
         applies_to: whether requests say which endpoint they are for.
         context_attribute: @Context of requests, or None.
         key_size: length of the key to ask for, in bytes; None leaves it to the algorithm suite.
@@ -47,6 +48,7 @@ class Dialect:
     target: Literal["token", "reference"]
     renew_security: Literal["bootstrap", "bootstrap+endorsing"]
     cancel_security: Literal["signed", "signed+encrypted"]
+    keeps_old_key: bool = False
     applies_to: bool = False
     context_attribute: str | None = None
     key_size: int | None = None
@@ -180,6 +182,7 @@ _WCF = replace(
         "RenewTarget",
         "CancelTarget",
     ),
+    keeps_old_key=True,
     key_size=32,
 )
 

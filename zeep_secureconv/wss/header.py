@@ -106,8 +106,9 @@ class SecurityHeader:
             raise VerificationError("duplicate-id", "An id stands twice in the message")
 
     def forget(self, element: etree._Element) -> None:
-        """Drop the ids of an element that left the message."""
-        self._ids = {name: held for name, held in self._ids.items() if held is not element}
+        """Drop the ids of an element that left the message, and of what is in it."""
+        left = set(element.iter())
+        self._ids = {name: held for name, held in self._ids.items() if held not in left}
 
 
 def find_security(soap: Soap, limits: Limits) -> etree._Element | None:

@@ -348,7 +348,7 @@ class RedisStore:
     def _exchange(self, key: RecordKey, old: SecurityContext, new: SecurityContext | None) -> bool:
         while True:
             held = self._held(key)
-            if not same(held.context, old):
+            if not held.living or not same(held.context, old):
                 return False
             done = self._swap(key, held, new)
             # 0: another value, which may be the same context with another end

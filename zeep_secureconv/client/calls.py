@@ -1,0 +1,225 @@
+"""Secures calls, reads their replies, and sends a call again that a lost context kept from being executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lxml import etree
+
+from ..conversation.faults import Sign, fault_error, sign_of
+from ..environment import Environment
+from ..errors import SecureConversationError, VerificationError
+from ..policy.model import Direction, OperationPolicy, Policy
+from ..soap.addressing import address_request, remove_message_id
+from ..soap.envelope import Soap, parse
+from ..soap.faults import Fault
+from ..wss.protect import protect
+from ..wss.reply import Reply, read_reply
+from .call import Call, Clear, Sent
+from .contexts import Contexts
+from .partner import Partners
+from .way import Way
+
+Recover = Literal["auto", "always", "never"]
+#: Operations that may be executed twice: by name, or told by a function.
+Idempotent = Collection[str] | Callable[[str], bool]
+
+_DOING = "checking a reply"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovery:
+    """When a call is sent again.
+
+    Args:
+        mode: "auto": where a fault proves that the call was not executed, or the operation may be executed twice;
+            "always": at every sign of a lost context; "never".
+        idempotent: operations that may be executed twice.
+    """
+
+    mode: Recover
+    idempotent: Idempotent
+
+    def sends_again(self, sign: Sign, operation: str) -> bool:
+        """Whether a call of an operation is sent again after a fault with that sign."""
+        if sign is Sign.NONE or self.mode == "never":
+            return False
+        if self.mode == "always" or sign is not Sign.SUSPECT:
+            return True
+        return self.idempotent(operation) if callable(self.idempotent) else operation in self.idempotent
+
+
+class Calls:
+    """What is done to every call.
+
+    Args:
+        partners: whom calls go to.
+        contexts: what secures them.
+        environment: time, randomness and bounds.
+        recovery: when a call is sent again.
+    """
+
+    def __init__(
+        self, partners: Partners, contexts: Contexts, environment: Environment, recovery: Recovery
+    ) -> None:
+        self._partners = partners
+        self._contexts = contexts
+        self._environment = environment
+        self._recovery = recovery
+
+    def secure(self, call: Call, envelope: etree._Element) -> None:
+        """Get a context where there is none, and secure a request in place.
+
+        Raises:
+            ConfigurationError: when something is missing, before any traffic.
+            PolicyError: when the policy cannot be satisfied.
+            VerificationError, TokenFault, TransportError: when no context could be got.
+        """
+        partner, way = call.partner, self._way(call)
+        partner.need_everything(call.operation, way)
+        call.put_back(envelope)
+        borrowed = self._contexts.borrow(partner, way)
+        context = borrowed.context
+        keyring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
+        soap = Soap.of(envelope)
+        if self._recovery.mode != "never" and call.clear is None:
+            call.clear = Clear.of(soap, whole=_takes_apart(call.operation.request))
+        message_id = address_request(
+            soap,
+            wsa=partner.conversation.wsa,
+            to=partner.endpoint,
+            action=call.action,
+            random=self._environment.random,
+        )
+        try:
+            protected = protect(
+                soap,
+                call.operation.request,
+                keyring,
+                self._environment,
+                direction=Direction.REQUEST,
+                message_id=message_id,
+                seen=partner.seen,
+            )
+        except BaseException:
+            borrowed.lease.end()
+            raise
+        call.lease = borrowed.lease
+        answered = replace(keyring, ephemeral=protected.ephemeral)
+        call.sent = Sent(
+            context=context, keyring=answered, protected=protected, limits=self._environment.limits
+        )
+
+    def read(self, call: Call, soap: Soap) -> Reply:
+        """The reply to a call, verified and decrypted.
+
+        Raises:
+            VerificationError: when the reply is not what the policy and the request demand.
+            TokenFault, UnsecuredFault: for a fault that is not the application's own and proven.
+        """
+        sent, partner = call.sent, call.partner
+        assert sent is not None
+        context = sent.context
+        try:
+            reply = self._checked(call, sent, soap)
+        except SecureConversationError as error:
+            if isinstance(error, VerificationError):
+                self._contexts.tell("refused", partner.endpoint, context, error.check)
+            raise error.at(
+                doing=_DOING, endpoint=partner.endpoint, context=context.identifier
+            ) from error.__cause__
+        finally:
+            call.end()
+        if reply.fault is not None:
+            sign = _sign(call, reply, reply.fault)
+            if sign is not Sign.NONE:
+                proven = sign is not Sign.SUSPECT
+                self._contexts.lose(partner, context, reply.fault.code or "", proven=proven)
+            fault = fault_error(
+                reply, doing="calling the service", endpoint=partner.endpoint, context=context.identifier
+            )
+            if fault is not None:
+                raise fault
+        self._contexts.tell("verified", partner.endpoint, context, "")
+        return reply
+
+    def recover(self, call: Call, envelope: etree._Element, content: bytes) -> bool:
+        """Secure a call again, under a new context, if its answer is a fault after which it is sent again. Once.
+
+        Args:
+            call: the call that was answered.
+            envelope: its request, which is secured again in place.
+            content: the answer.
+
+        Returns:
+            Whether the request is to be sent again.
+
+        Raises:
+            What :meth:`secure` raises.
+        """
+        sent, clear = call.sent, call.clear
+        if sent is None or clear is None or call.resent or b"Fault" not in content:
+            return False
+        found = self._fault_in(call, sent, content)
+        if found is None:
+            return False
+        sign, code = found
+        if not self._recovery.sends_again(sign, call.operation.name):
+            return False
+        call.end()
+        partner, proven = call.partner, sign is not Sign.SUSPECT
+        if sign is Sign.RENEW:
+            self._contexts.refresh(partner, sent.context, self._way(call))
+        elif not self._contexts.lose(partner, sent.context, code, proven=proven):
+            return False
+        call.resent = True
+        clear.restore(envelope)
+        remove_message_id(Soap.of(envelope))
+        self.secure(call, envelope)
+        assert call.sent is not None
+        self._contexts.tell("recovered", partner.endpoint, call.sent.context, code)
+        return True
+
+    def _way(self, call: Call) -> Way:
+        return call.way or self._partners.way_to(call.partner)
+
+    def _fault_in(self, call: Call, sent: Sent, content: bytes) -> tuple[Sign, str] | None:
+        """(what the fault in an answer tells of the context, its code); None where there is none that can be read.
+
+        Whatever is wrong with the answer is told when it is read as the reply.
+        """
+        try:
+            soap = Soap.of(parse(content, self._environment.limits))
+            if not soap.is_fault():
+                return None
+            reply = self._checked(call, sent, soap, remember=False)
+        except SecureConversationError:
+            return None
+        return None if reply.fault is None else (_sign(call, reply, reply.fault), reply.fault.code or "")
+
+    def _checked(self, call: Call, sent: Sent, soap: Soap, *, remember: bool = True) -> Reply:
+        return read_reply(
+            soap,
+            call.operation.response,
+            sent.keyring,
+            self._environment,
+            request=sent.protected,
+            seen=call.partner.seen if remember else None,
+        )
+
+
+def _sign(call: Call, reply: Reply, fault: Fault) -> Sign:
+    return sign_of(reply, declared=_is_declared(fault, call.operation))
+
+
+def _is_declared(fault: Fault, operation: OperationPolicy) -> bool:
+    """Whether a fault is one that the WSDL declares for the operation: then the application was reached."""
+    details = [] if fault.detail is None else [str(child.tag) for child in fault.detail]
+    return any(tag in operation.faults for tag in details)
+
+
+def _takes_apart(policy: Policy) -> bool:
+    """Whether securing a message changes what is inside its Body and its header blocks."""
+    return bool(policy.encrypted.elements or policy.encrypted.contents)
