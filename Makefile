@@ -2,7 +2,8 @@
 # network, and needs it no more afterwards, until pyproject.toml changes.
 #
 #   PYTHON=python3.12      the interpreter that .venv is made with (3.10 or newer)
-#   PEERS=auto|required|off  the tests against real Java stacks: where a JDK and Maven are (default), always, never
+#   PEERS=auto|required|off  the tests against real Java stacks: where a JDK and Maven are (default), always, never;
+#                          required: those with redis-server too
 #   PYTEST_ARGS='-k …'     further arguments for pytest
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 help:
 	@echo 'make demo         the main job on the embedded service, narrated'
-	@echo 'make test         all tests; with a JDK and Maven also against CXF, Metro and Rampart'
+	@echo 'make test         all tests; with a JDK and Maven also against CXF, Metro and Rampart, with redis-server also with it'
 	@echo 'make grid         every policy of the peers, every way, and the table in docs/interoperability.md anew'
 	@echo 'make lint         ruff, formatting, and the direction of imports'
 	@echo 'make types        mypy, strict'

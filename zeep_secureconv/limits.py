@@ -20,6 +20,7 @@ class Limits:
         depth: nesting of elements in a message.
         signatures: ds:Signature elements in one message.
         references: ds:Reference elements in one signature, and xenc:DataReference elements in one list.
+        encrypted_parts: xenc:EncryptedData elements in one message that are decrypted.
         tokens: security tokens in one header.
         derived_keys: wsc:DerivedKeyToken elements in one message.
         nonce_bytes: length of a derivation nonce.
@@ -39,6 +40,7 @@ class Limits:
     depth: int = 200
     signatures: int = 8
     references: int = 100
+    encrypted_parts: int = 30
     tokens: int = 30
     derived_keys: int = 16
     nonce_bytes: int = 128

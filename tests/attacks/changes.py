@@ -37,6 +37,18 @@ _WEAKER = (
 _STRANGER = Draft(name="stranger")
 
 
+#: What stands in a header and gives keys, or names a user.
+_TOKENS = (
+    "BinarySecurityToken",
+    "SecurityContextToken",
+    "DerivedKeyToken",
+    "EncryptedKey",
+    "UsernameToken",
+    "Assertion",
+)
+_USERS = ("Signature", "EncryptedData")
+
+
 class Opened:
     """A message taken apart by an attacker.
 
@@ -67,9 +79,21 @@ class Opened:
                     parts |= entry.signed_parts
         return parts
 
-    def refers_to(self, name: str | None) -> bool:
-        """Whether anything in the message names that id."""
-        return name is not None and any(one.get("URI") == f"#{name}" for one in self.envelope.iter())
+    def is_used(self, token: etree._Element) -> bool:
+        """Whether anything is signed or encrypted with what a token of the header gives.
+
+        A policy may name something to encrypt that the message does not have, and then its key is for nothing.
+        """
+        name = token.get(_WSU_ID) or token.get("Id") or token.get("ID")
+        if _local(token) == "EncryptedKey" and list(token.iter(f"{{{XENC}}}DataReference")):
+            return True
+        for one in self.envelope.iter():
+            if name is None or one.get("URI") != f"#{name}":
+                continue
+            holder = next((up for up in one.iterancestors() if _local(up) in (*_TOKENS, *_USERS)), None)
+            if holder is not None and (_local(holder) in _USERS or self.is_used(holder)):
+                return True
+        return False
 
     @property
     def octets(self) -> bytes:
@@ -374,24 +398,14 @@ def _timestamp_doubled(message: Opened, _dice: Dice) -> bool | None:
 # --------------------------------------------------------------------------------------------- tokens
 
 
-_TOKENS = (
-    "BinarySecurityToken",
-    "SecurityContextToken",
-    "DerivedKeyToken",
-    "EncryptedKey",
-    "UsernameToken",
-    "Assertion",
-)
-
-
 def _token_removed(message: Opened, dice: Dice) -> bool | None:
     found = _in_header(message, *_TOKENS)
     if not found:
         return None
     one = dice.choice(found)
-    name = one.get(_WSU_ID) or one.get("Id")
+    used = message.is_used(one)
     _drop(one)
-    return message.refers_to(name) and message.case.is_signed
+    return used
 
 
 def _token_doubled(message: Opened, dice: Dice) -> bool | None:
@@ -439,7 +453,7 @@ def _derivation_changed(message: Opened, dice: Dice) -> bool | None:
         children[what].text = base64.b64encode(_octets(dice, 16)).decode()
     else:
         children[what].text = dice.choice(["1", "8", "20", "64"])
-    return message.case.is_signed
+    return message.is_used(one)
 
 
 def _implied_nonce_changed(message: Opened, dice: Dice) -> bool | None:
@@ -508,13 +522,14 @@ def _key_of_the_attacker(message: Opened, dice: Dice) -> bool | None:
     found = message.all("EncryptedKey")
     if not found:
         return None
-    (value,) = dice.choice(found).iter(f"{{{XENC}}}CipherValue")
+    key = dice.choice(found)
+    (value,) = key.iter(f"{{{XENC}}}CipherValue")
     reader = identity("server" if message.case.is_request else "client")
     suite = message.case.binding.algorithm_suite
     if suite.asymmetric_key_wrap == suites.RSA_15:
         return None
     value.text = base64.b64encode(wrap(reader, _octets(dice, suite.encryption_key_length))).decode()
-    return True
+    return message.is_used(key)
 
 
 # ---------------------------------------------------------------------------------------------- paths

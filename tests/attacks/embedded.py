@@ -46,16 +46,24 @@ class Service:
     Args:
         world: time, randomness, keys.
         policy: what it demands.
+        alternatives: what it publishes, where that is more than *policy*.
         options: further arguments of the middleware.
     """
 
-    def __init__(self, world: World, policy: EndpointPolicy | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        world: World,
+        policy: EndpointPolicy | None = None,
+        *,
+        alternatives: tuple[EndpointPolicy, ...] = (),
+        **options: Any,
+    ) -> None:
         self.world = world
         self.policy = policy or endpoint_policy()
         self.application = DemonstrationService()
         self.middleware = SecureConversationMiddleware(
             self.application,
-            policy=self.policy,
+            policy=alternatives or self.policy,
             identity=identity("server"),
             trust=trust(),
             clock=world.time.clock,

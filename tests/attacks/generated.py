@@ -129,7 +129,15 @@ def _contradicts(found: Policy) -> bool:
         (binding.only_sign_entire_headers_and_body and halves)
         or not (found.signed.body or found.signed.headers or binding.include_timestamp)
         or _hides_its_key(found, binding)
+        or (binding.protect_tokens and _repeats_a_certificate(found, binding))
     )
+
+
+def _repeats_a_certificate(found: Policy, binding: Binding) -> bool:
+    """Whether our certificate would be in the message for two reasons, of which one does not sign it."""
+    entries = [entry for entry in found.supporting if isinstance(entry.token, X509Token)]
+    signs = isinstance(binding, AsymmetricBinding)
+    return len(entries) + signs > 1 or any(not (entry.signed or entry.endorsing) for entry in entries)
 
 
 def _hides_its_key(found: Policy, binding: Binding) -> bool:

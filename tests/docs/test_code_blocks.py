@@ -39,6 +39,8 @@ from typing import Any
 
 import pytest
 
+from tests.redis_server import need_redis
+
 _ROOT = Path(__file__).parents[2]
 _PAGES = [
     path
@@ -255,7 +257,10 @@ def test_markers_are_understood(page: Path) -> None:
 @pytest.mark.parametrize("page", _RUNNABLE, ids=lambda page: str(page.name))
 def test_page_runs(page: Path, page_run: _Run) -> None:
     """The marked blocks of a page run, one after the other, and print what the page says."""
-    page_run.page(_blocks(page))
+    blocks = _blocks(page)
+    if any(block.verb and "redis-server" in block.text for block in blocks):
+        need_redis()
+    page_run.page(blocks)
 
 
 def test_readme_shows_code_that_runs() -> None:

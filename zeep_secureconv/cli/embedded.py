@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ..conversation.store import Store
 from ..limits import Limits
 from ..policy.model import EndpointPolicy
 from ..policy.presets import Preset
@@ -35,6 +36,7 @@ def protected_service(
     lifetime: timedelta,
     authenticate: Authenticate | None = None,
     preset: Preset | None = None,
+    store: Store | None = None,
 ) -> WSGIApplication:
     """The demonstration service under a policy, with its WSDL at ``?wsdl``.
 
@@ -48,6 +50,7 @@ def protected_service(
         lifetime: of the security contexts.
         authenticate: checks users and tokens, where the policy wants them.
         preset: where the document is of one, that.
+        store: where contexts are kept; in memory by default.
 
     Raises:
         ConfigurationError: when the document is of no use.
@@ -62,6 +65,7 @@ def protected_service(
         authenticate=authenticate,
         lifetime=lifetime,
         endpoint=endpoint,
+        store=store,
     )
     return Published(middleware, wsdl)
 

@@ -17,6 +17,8 @@ from ..wss.keys import Identity
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_TIMEOUT = 60.0
+
 #: A path, whose absence is told by whoever opens it.
 FILE = click.Path(path_type=Path)
 
@@ -128,6 +130,24 @@ _TOKENS = (
 )
 
 
+_STORE = (
+    click.option(
+        "--store",
+        metavar="URL",
+        envvar="ZEEP_SECURECONV_STORE",
+        show_envvar=True,
+        help="Keep contexts in file:PATH or redis://HOST:PORT/DB, encrypted with --store-key.",
+    ),
+    click.option(
+        "--store-key",
+        type=FILE,
+        metavar="FILE",
+        multiple=True,
+        help="The key of --store: a file with 32 random bytes, or with a passphrase. Given again: older keys.",
+    ),
+)
+
+
 def identity_options(command: _Command) -> _Command:
     """Add the options for certificates that :func:`credentials` reads."""
     return _with(command, _IDENTITY)
@@ -136,6 +156,35 @@ def identity_options(command: _Command) -> _Command:
 def credential_options(command: _Command) -> _Command:
     """Add the options of a client that :func:`credentials` reads."""
     return _with(command, (*_IDENTITY, *_TOKENS))
+
+
+def store_options(command: _Command) -> _Command:
+    """Add ``--store`` and ``--store-key``, for :func:`.stores.open_store`."""
+    return _with(command, _STORE)
+
+
+_WAY = (
+    click.option("--peer", type=FILE, metavar="FILE", help="The service's certificate (PEM)."),
+    click.option(
+        "--policy",
+        metavar="FILE|PRESET",
+        help="A WSDL or wsp:Policy file, or the name of a preset, to use instead of the WSDL's policy.",
+    ),
+    click.option("--tls-ca", type=FILE, metavar="FILE", help="CAs (PEM) for https, instead of the usual ones."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=_TIMEOUT,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for the server.",
+    ),
+)
+
+
+def service_options(command: _Command) -> _Command:
+    """Add the options that say how to reach a service and what its policy is."""
+    return _with(command, _WAY)
 
 
 def dialect_option(command: _Command) -> _Command:

@@ -29,7 +29,8 @@ from ..service.server import HttpServer
 from ..service.users import DemoUsers, Users
 from ..wss.certificates import read_source
 from .embedded import PATH, alternatives, protected_service
-from .options import FILE, credentials, identity_options
+from .options import FILE, credentials, identity_options, store_options
+from .stores import store_of
 
 _TRY = "'zeep-secureconv pki DIR' makes certificates for trying things out"
 
@@ -89,21 +90,22 @@ Examples:
     metavar="SECONDS",
     help="How long a security context lives.",
 )
+@store_options
 @click.option("--parent", is_flag=True, help="End when standard input is closed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def serve(*, policy: str, as_json: bool, parent: bool, **options: Any) -> None:
     """Serve the demonstration contract (echo, sum, fail, big, whoami), secured as --policy demands.
 
     The policy is that of a WSDL of the contract, for example one saved from another stack that serves it, a
-    wsp:Policy file, or a preset. The WSDL is published at the address with ?wsdl. The service ends on SIGTERM or
-    Ctrl-C.
+    wsp:Policy file, or a preset. The WSDL is published at the address with ?wsdl. With --store contexts outlive
+    the process, for a service at the same address. The service ends on SIGTERM or Ctrl-C.
     """
     # on standard error: why a message was refused, which the peer is not told
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     if options["users"] is not None and options["demo_users"]:
         raise click.UsageError("--users and --demo-users exclude each other")
     ended = _end_of_service(parent=parent)
-    who, authenticate = credentials(options), _authenticate(options)
+    who, authenticate, store = credentials(options), _authenticate(options), store_of(options)
     identity, trust = who.load_identity(), who.load_trust()
     document, named = _policy_document(policy)
     _need_everything(
@@ -126,6 +128,7 @@ def serve(*, policy: str, as_json: bool, parent: bool, **options: Any) -> None:
             lifetime=timedelta(seconds=options["lifetime"]),
             authenticate=authenticate,
             preset=named,
+            store=store,
         )
         ready = {"ready": True, "url": endpoint, "wsdl": f"{endpoint}?wsdl", "policy": policy}
         click.echo(

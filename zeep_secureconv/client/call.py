@@ -12,7 +12,7 @@ import requests
 from lxml import etree
 
 from ..conversation.context import SecurityContext
-from ..errors import ConfigurationError, TransportError, VerificationError
+from ..errors import ConfigurationError, SecureConversationError, TransportError, VerificationError
 from ..limits import Limits
 from ..policy.model import OperationPolicy
 from ..soap.envelope import Soap
@@ -124,6 +124,7 @@ class Call:
         lease: its use of the context's key, until the reply is there.
         clear: what it said before it was secured.
         resent: whether it was sent again already.
+        given_up: whether its context was forgotten already, because of its answer.
         recover: secures it again where its answer says that it was not executed: (envelope, answer) -> whether to
             send it again.
     """
@@ -143,6 +144,7 @@ class Call:
     lease: Lease | None = field(default=None, repr=False)
     clear: Clear | None = field(default=None, repr=False)
     resent: bool = False
+    given_up: bool = False
     recover: Callable[[etree._Element, bytes], bool] | None = field(default=None, repr=False)
 
     def is_for(self, owner: object, envelope: etree._Element, headers: dict[str, str]) -> bool:
@@ -179,21 +181,41 @@ def watch(session: requests.Session) -> None:
 
 def _check_response(response: requests.Response, **_: object) -> None:
     call = CURRENT.get()
-    if call is None or call.sent is None or not _is_request_of(call.sent, response.request):
+    asked = response.request.body
+    body = asked if isinstance(asked, bytes) else (asked or "").encode()
+    if call is None or call.sent is None or not is_request_of(call.sent, body):
         return
     redirected = 300 <= response.status_code < 400
     if not redirected:
         # requests would read on without end, and keeps here what was read
         response._content = read_content(response, call.sent.limits)  # noqa: SLF001
-        if response.content or response.status_code not in (200, 201, 202):
-            return
-    call.end()
-    if redirected or call.has_output:
+    try:
+        refuse_answer(call, response.status_code, b"" if redirected else response.content)
+    except SecureConversationError:
         response.close()  # nobody will read it
+        raise
+
+
+def refuse_answer(call: Call, status: int, content: bytes) -> None:
+    """Refuse what zeep would take without asking: redirects, and nothing where something is due.
+
+    Args:
+        call: the call that was answered.
+        status: of HTTP.
+        content: the answer; empty for a redirect.
+
+    Raises:
+        TransportError: when the service redirects.
+        VerificationError: check "empty-answer".
+    """
+    redirected = 300 <= status < 400
+    if not redirected and (content or status not in (200, 201, 202)):
+        return
+    call.end()
     if redirected:
         raise TransportError(
             "The service redirects, and a secured message is for nobody else",
-            status_code=response.status_code,
+            status_code=status,
             hint="give the address that it redirects to as the endpoint, if you trust it",
             doing="calling the service",
             endpoint=call.partner.endpoint,
@@ -208,9 +230,8 @@ def _check_response(response: requests.Response, **_: object) -> None:
         )
 
 
-def _is_request_of(sent: Sent, request: requests.PreparedRequest) -> bool:
-    """Whether an HTTP request is the call's own, and not another one on the same session afterwards."""
-    body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
+def is_request_of(sent: Sent, body: bytes) -> bool:
+    """Whether the body of an HTTP request is the call's own, and not another one on the same session afterwards."""
     return (sent.protected.message_id or "\0").encode() in body
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lxml import etree
 
+from ..conversation.context import SecurityContext
 from ..conversation.faults import Sign, fault_error, sign_of
 from ..environment import Environment
 from ..errors import SecureConversationError, VerificationError
@@ -18,7 +19,7 @@ from ..soap.faults import Fault
 from ..wss.protect import protect
 from ..wss.reply import Reply, read_reply
 from .call import Call, Clear, Sent
-from .contexts import Contexts
+from .contexts import Borrowed, Contexts
 from .partner import Partners
 from .way import Way
 
@@ -77,12 +78,36 @@ class Calls:
             PolicyError: when the policy cannot be satisfied.
             VerificationError, TokenFault, TransportError: when no context could be got.
         """
-        partner, way = call.partner, self._way(call)
-        partner.need_everything(call.operation, way)
+        self.protect(call, envelope, self._contexts.borrow(call.partner, self.ready(call)))
+
+    def ready(self, call: Call) -> Way:
+        """Check that everything that a call needs besides a context is there; the way that it goes.
+
+        Raises:
+            ConfigurationError: when something is missing.
+            PolicyError: when that is TLS.
+        """
+        way = self._way(call)
+        call.partner.need_everything(call.operation, way)
+        return way
+
+    def protect(self, call: Call, envelope: etree._Element, borrowed: Borrowed) -> None:
+        """Secure a request in place, under a context that is there; whatever happens, the call ends its lease.
+
+        Raises:
+            PolicyError: when the policy cannot be satisfied.
+        """
+        try:
+            self._protect(call, envelope, borrowed.context)
+        except BaseException:
+            borrowed.lease.end()
+            raise
+        call.lease = borrowed.lease
+
+    def _protect(self, call: Call, envelope: etree._Element, context: SecurityContext) -> None:
         call.put_back(envelope)
-        borrowed = self._contexts.borrow(partner, way)
-        context = borrowed.context
-        keyring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
+        partner, over_tls = call.partner, self._way(call).is_verified(call.partner.endpoint)
+        keyring = replace(partner.keyring, context=context.key, over_tls=over_tls)
         soap = Soap.of(envelope)
         if self._recovery.mode != "never" and call.clear is None:
             call.clear = Clear.of(soap, whole=_takes_apart(call.operation.request))
@@ -93,20 +118,15 @@ class Calls:
             action=call.action,
             random=self._environment.random,
         )
-        try:
-            protected = protect(
-                soap,
-                call.operation.request,
-                keyring,
-                self._environment,
-                direction=Direction.REQUEST,
-                message_id=message_id,
-                seen=partner.seen,
-            )
-        except BaseException:
-            borrowed.lease.end()
-            raise
-        call.lease = borrowed.lease
+        protected = protect(
+            soap,
+            call.operation.request,
+            keyring,
+            self._environment,
+            direction=Direction.REQUEST,
+            message_id=message_id,
+            seen=partner.seen,
+        )
         answered = replace(keyring, ephemeral=protected.ephemeral)
         call.sent = Sent(
             context=context, keyring=answered, protected=protected, limits=self._environment.limits
@@ -134,7 +154,7 @@ class Calls:
             call.end()
         if reply.fault is not None:
             sign = _sign(call, reply, reply.fault)
-            if sign is not Sign.NONE:
+            if sign is not Sign.NONE and not call.given_up:
                 proven = sign is not Sign.SUSPECT
                 self._contexts.lose(partner, context, reply.fault.code or "", proven=proven)
             fault = fault_error(
@@ -182,6 +202,17 @@ class Calls:
         self._contexts.tell("recovered", partner.endpoint, call.sent.context, code)
         return True
 
+    def give_up(self, call: Call, content: bytes) -> None:
+        """Forget the context of a call if its answer tells that the service did, as :meth:`read` does later.
+
+        For calls in an event loop, where a store that is not in memory must not be asked.
+        """
+        found = self._fault_in(call, call.sent, content) if call.sent is not None else None
+        if call.sent is not None and found is not None and found[0] is not Sign.NONE:
+            sign, code = found
+            self._contexts.lose(call.partner, call.sent.context, code, proven=sign is not Sign.SUSPECT)
+            call.given_up = True
+
     def _way(self, call: Call) -> Way:
         return call.way or self._partners.way_to(call.partner)
 
@@ -211,7 +242,8 @@ class Calls:
 
 
 def _sign(call: Call, reply: Reply, fault: Fault) -> Sign:
-    return sign_of(reply, declared=_is_declared(fault, call.operation))
+    over_tls = call.sent is not None and call.sent.keyring.over_tls
+    return sign_of(reply, declared=_is_declared(fault, call.operation), over_tls=over_tls)
 
 
 def _is_declared(fault: Fault, operation: OperationPolicy) -> bool:

@@ -12,15 +12,18 @@ from ..conversation.context import SecurityContext
 from ..conversation.faults import fault_error
 from ..conversation.initiator import Exchange, Initiator
 from ..conversation.store import Store
+from ..conversation.store.memory import MemoryStore
 from ..environment import Environment
 from ..errors import (
     ConfigurationError,
     ContextExpired,
     SecureConversationError,
+    TokenFault,
     TransportError,
     VerificationError,
 )
 from ..soap.envelope import Soap
+from ..trust import RenewalForm
 from ..wss.keys import Keyring
 from ..wss.reply import Reply
 from .events import Event
@@ -34,6 +37,12 @@ log = logging.getLogger(__name__)
 _CANCEL_TIMEOUT = 5.0
 #: How long a renewal waits for calls on their way, in seconds.
 _DRAIN = 5.0
+#: Faults that answer a Validate: the context is unknown, or over.
+_OVER = frozenset({"BadContextToken", "RenewNeeded"})
+_NOT_OFFERED = (
+    "the service may not know Validate: WebSphere does, CXF, Metro, WCF and Rampart do not; "
+    "renew() tells as well whether it knows the context"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,19 @@ class Contexts:
             # its key was changed just now, or is about to be: whoever does that is waited for
             partner.flight.run(lambda: self._current(partner, way))
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether looking into the store takes no time."""
+        return isinstance(self._store, MemoryStore)
+
+    def at_hand(self, partner: Partner) -> Borrowed | None:
+        """The context for a call if there is one that nothing has to be done for."""
+        context = self._store.get(partner.key)
+        if context is None or self._is_due(context):
+            return None
+        lease = partner.leases.take(context)
+        return None if lease is None else Borrowed(context=context, lease=lease)
+
     def get(self, partner: Partner, way: Way | None = None) -> SecurityContext:
         """The living context for a partner; one is asked for or renewed, once however many threads wait for it.
 
@@ -109,6 +131,8 @@ class Contexts:
             if context is None:
                 return self._keep(partner, None, self._ask(partner, way))
             if not self._is_due(context):
+                # whoever drained its calls has gone, perhaps without success: nobody renews it now
+                partner.leases.reopen(context)
                 return context
             return self._keep(partner, context, self._succeed(partner, context, way))
 
@@ -169,9 +193,28 @@ class Contexts:
         for key, held in self._store.items("client"):
             meant = context is None or _name(held) == _name(context)
             partner = self._partners.of_record(key)
-            if meant and partner is not None and self._store.drop(key, held):
+            if not meant or partner is None:
+                continue
+            self._partners.way_to(partner).need_usable()
+            if self._store.drop(key, held):
                 count += self._give_back(partner, held)
         return count
+
+    def validate(self, context: SecurityContext) -> bool:
+        """Whether the service takes a context for valid; with its current key, where it was renewed meanwhile.
+
+        Raises:
+            ConfigurationError: when the context is not one of this client.
+            TokenFault, UnsecuredFault, TransportError, VerificationError: when the service does not say.
+        """
+        partner = self._partner_of(context)
+        borrowed = self._borrow_again(partner, context)
+        if borrowed is None:
+            return False
+        try:
+            return self._validated(partner, borrowed.context)
+        finally:
+            borrowed.lease.end()
 
     def lose(self, partner: Partner, context: SecurityContext, why: str, *, proven: bool = False) -> bool:
         """Forget a context that the service seems to have lost, so that the next call asks for a new one.
@@ -244,40 +287,44 @@ class Contexts:
         return self._ask(partner, way)
 
     def _may_renew(self, partner: Partner, context: SecurityContext) -> bool:
-        token = partner.conversation.token
-        return context.renewable and not token.must_not_send_renew
+        over = context.is_over(self._environment.clock)
+        allowed = context.renewable_late if over else context.renewable
+        return allowed and not partner.conversation.token.must_not_send_renew
 
     def _renewed(self, partner: Partner, context: SecurityContext, way: Way | None) -> SecurityContext:
         """Renew a context, when the calls under its key are over.
 
-        No policy says how Renew is secured. What is refused in one form is tried in the other, and remembered.
+        No policy says how Renew is secured. What is refused in one form is tried in the next; what was taken comes
+        first from then on.
         """
         way = way or self._partners.way_to(partner)
         with self._drained(partner, context):
-            forms = _forms_of_renewal(partner)
-            for endorsed in forms:
+            forms = _forms_of_renewal(partner, context)
+            for form in forms:
                 try:
-                    renewed = self._renewed_so(partner, context, way, endorsed=endorsed)
-                except (TransportError, VerificationError):
+                    renewed = self._renewed_so(partner, context, way, form)
+                except TransportError:
                     raise
                 except SecureConversationError:
-                    if endorsed == forms[-1]:
+                    # Metro's refusal has less security than an answer
+                    if form == forms[-1]:
                         raise
                     continue
-                partner.renews = endorsed
+                partner.renews = form
                 break
         self.tell("renewed", partner.endpoint, renewed, _end(renewed))
         return renewed
 
     def _renewed_so(
-        self, partner: Partner, context: SecurityContext, way: Way, *, endorsed: bool
+        self, partner: Partner, context: SecurityContext, way: Way, form: RenewalForm
     ) -> SecurityContext:
+        keys = {"endorsed": context.key, "endorsed by the first key": context.first, "bootstrap": None}
         return self._exchange(
             partner,
             way,
             "renewing a security context",
             lambda ring: self._initiator.ask_renew(
-                context, partner.conversation, ring, partner.dialect, endorsed=endorsed
+                context, partner.conversation, ring, partner.dialect, endorsed_by=keys[form]
             ),
             lambda exchange, soap: self._initiator.accept_renew(exchange, soap, partner.dialect),
         )
@@ -362,23 +409,83 @@ class Contexts:
                 return True
         return False
 
+    def _borrow_again(self, partner: Partner, context: SecurityContext) -> Borrowed | None:
+        """A living context with its current key, so that no renewal ends that key; None where there is none."""
+        held = self._store.get(partner.key)
+        while held is not None and held.identifier == context.identifier:
+            if held.is_over(self._environment.clock):
+                return None
+            lease = partner.leases.take(held)
+            if lease is not None:
+                return Borrowed(context=held, lease=lease)
+            with self._store.flight(partner.key):  # until the renewal is over
+                held = self._store.get(partner.key)
+        return None
+
+    def _validated(self, partner: Partner, context: SecurityContext) -> bool:
+        """Whether a context is valid. What is refused in one form is tried in the other, as Cancel is."""
+        refused: SecureConversationError | None = None
+        for in_full in _forms_of_cancel(partner):
+            try:
+                return self._validated_so(partner, context, in_full=in_full)
+            except TransportError:
+                raise
+            except TokenFault as fault:
+                if fault.name in _OVER:
+                    return False
+                refused = fault
+            except SecureConversationError as error:
+                if isinstance(error, VerificationError):
+                    self.tell("refused", partner.endpoint, context, error.check)
+                refused = error
+        assert refused is not None
+        raise refused
+
+    def _validated_so(self, partner: Partner, context: SecurityContext, *, in_full: bool) -> bool:
+        way = self._partners.way_to(partner)
+        ring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
+        doing, endpoint, name = "validating a security context", partner.endpoint, context.identifier
+        exchange = self._initiator.ask_validate(
+            context, partner.conversation, ring, partner.dialect, in_full=in_full
+        )
+        try:
+            answer = self._initiator.accept_validate(exchange, self._post(exchange, way))
+        except SecureConversationError as error:
+            raise error.at(doing=doing, endpoint=endpoint, context=name) from error.__cause__
+        if isinstance(answer, bool):
+            return answer
+        found = fault_error(answer, doing=doing, endpoint=endpoint, context=name)
+        fault = answer.fault
+        assert fault is not None
+        if found is None:
+            # signed, and none of security's own: it takes the request for one of the application
+            found = TokenFault(
+                fault.text or "", code=fault.code, verified=True, doing=doing, endpoint=endpoint, context=name
+            )
+        if not (isinstance(found, TokenFault) and found.name in _OVER):
+            found.hint = _NOT_OFFERED
+        raise found
+
     def _post(self, exchange: Exchange, way: Way) -> Soap:
         return way.post(exchange.endpoint, exchange.soap, exchange.action, self._environment.limits)
 
 
 def _forms_of_cancel(partner: Partner) -> list[bool]:
-    """Whether to secure Cancel in full: the attempts, in their order."""
+    """Whether to secure Cancel, and Validate, in full: the attempts, in their order."""
     policy = partner.conversation
     in_full = partner.dialect.cancel_security == "signed+encrypted"
     return [in_full] if policy.cancel == policy.cancel_in_full else [in_full, not in_full]
 
 
-def _forms_of_renewal(partner: Partner) -> list[bool]:
-    """Whether the context endorses a Renew: the attempts, in their order."""
-    if partner.renews is not None:
-        return [partner.renews]
-    endorsed = partner.dialect.renew_security == "bootstrap+endorsing"
-    return [endorsed, not endorsed]
+def _forms_of_renewal(partner: Partner, context: SecurityContext) -> list[RenewalForm]:
+    """How to secure a Renew: the attempts, in their order."""
+    first = [partner.renews] if partner.renews is not None else []
+    forms = list(dict.fromkeys((*first, *partner.dialect.renew_security)))
+    return (
+        forms
+        if context.first is not None
+        else [form for form in forms if form != "endorsed by the first key"]
+    )
 
 
 def _end(context: SecurityContext) -> str:

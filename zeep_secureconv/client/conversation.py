@@ -59,10 +59,10 @@ class SecureConversation(zeep.Plugin):
         algorithms: what was agreed on besides the policy, and how weak algorithms may be.
         store: where contexts are kept; in memory by default.
         renew_before: how long before its end a context is renewed; never more than half of its lifetime.
-        recover: whether a call is sent again, once, after a fault that says that the service lost the context: "auto" where
-            the fault proves that the call was not executed, or the operation is *idempotent*; "always" also where
-            nothing is proven, for networks that forge and double nothing; "never". Needs the transport of
-            :meth:`client`.
+        recover: whether a call is sent again, once, after a fault that says that the service lost the context:
+            "auto" where the fault proves that the call was not executed, or the operation is *idempotent*; "always"
+            also where nothing is proven, for networks that forge and double nothing; "never". Needs the transport
+            of :meth:`client`.
         idempotent: names of operations that may be executed twice, or a function from name to bool.
         clock_skew: how far the service's clock may be off.
         cancel_on_close: cancel the contexts that this object issued when it is closed.
@@ -146,7 +146,7 @@ class SecureConversation(zeep.Plugin):
         binding = operation.binding
         refuse_settings(binding.wsdl.settings)
         version = str(envelope.tag)[1:].partition("}")[0]
-        partner = self._partners.of_call(binding_options["address"], binding, version)
+        partner = self._partners.of_call(binding_options["address"], binding, version, way)
         policy = partner.operation(operation.name, None)
         transport = binding.wsdl.transport
         watch(transport.session)
@@ -303,6 +303,22 @@ class SecureConversation(zeep.Plugin):
             How many the service said are cancelled.
         """
         return self._contexts.cancel(context)
+
+    def validate(self, context: SecurityContext) -> bool:
+        """Ask the service whether a context is valid, with its current key; WebSphere and this library answer.
+
+        Nothing follows from the answer here: a context that is lost is replaced by the next call. Where the service
+        says that it does not know the context, nothing proves that but TLS.
+
+        Returns:
+            Whether it is valid; False without asking when it is over, or was given up meanwhile.
+
+        Raises:
+            ConfigurationError: when it is none of this client.
+            TokenFault, UnsecuredFault: when the service does not know the question, or refuses it.
+            TransportError, VerificationError: when its answer cannot be used.
+        """
+        return self._contexts.validate(context)
 
     def close(self) -> None:
         """Cancel the contexts that this object issued, unless they are shared through a store. May be called again."""

@@ -15,7 +15,7 @@ from ..soap.envelope import Soap, http_headers, parse, serialize
 Timeout = float | tuple[float | None, float | None] | None
 
 #: For clients that set no timeout: a conversation that cannot be opened is an error, not a hang. Seconds.
-_PATIENCE = 300.0
+PATIENCE = 300.0
 _PIECE = 65_536
 
 
@@ -33,12 +33,12 @@ def post(
             endpoint,
             data=serialize(soap.envelope),
             headers=http_headers(soap.version, action),
-            timeout=_PATIENCE if timeout is None else timeout,
+            timeout=PATIENCE if timeout is None else timeout,
             allow_redirects=False,
             stream=True,
         )
         with response:
-            return _read(response, endpoint, limits)
+            return read_answer(response, endpoint, limits)
 
 
 class _Row(NamedTuple):
@@ -125,7 +125,13 @@ def read_content(response: requests.Response, limits: Limits) -> bytes:
     return b"".join(pieces)
 
 
-def _read(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
+def read_answer(response: requests.Response, endpoint: str, limits: Limits) -> Soap:
+    """The message in the answer of a trust service.
+
+    Raises:
+        TransportError: when it redirects, or is no SOAP message.
+        LimitExceeded: when it is too long.
+    """
     status = response.status_code
     if response.is_redirect or 300 <= status < 400:
         raise TransportError(

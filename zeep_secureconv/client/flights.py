@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import threading
 import weakref
 from collections import Counter, OrderedDict
@@ -12,6 +11,7 @@ from concurrent.futures import Future
 
 from ..clock import Clock
 from ..conversation.context import SecurityContext
+from ..conversation.store.forks import in_child
 
 #: How many keys that were renewed are remembered, for threads that hold one still.
 _REMEMBERED = 1_000
@@ -25,9 +25,9 @@ class SingleFlight:
 
     def __init__(self) -> None:
         self._begin()
+        in_child(self._begin)
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._current: Future[SecurityContext] | None = None
 
@@ -37,14 +37,21 @@ class SingleFlight:
         Raises:
             What *work* raises, to everybody who waits.
         """
-        if self._process != os.getpid():
-            self._begin()
-        with self._lock:
-            flight, leads = self._current, self._current is None
-            if flight is None:
-                flight = self._current = Future()
-        if not leads:
-            return _landed(flight)
+        while True:
+            with self._lock:
+                flight, leads = self._current, self._current is None
+                if flight is None:
+                    flight = self._current = Future()
+            if leads:
+                return self._lead(flight, work)
+            error = flight.exception()
+            if error is None:
+                return flight.result()
+            if isinstance(error, Exception):
+                raise _own(error) from error.__cause__
+            # KeyboardInterrupt and the like are for the thread that had it; another one does the work
+
+    def _lead(self, flight: Future[SecurityContext], work: Callable[[], SecurityContext]) -> SecurityContext:
         try:
             result = work()
         except BaseException as error:
@@ -56,13 +63,13 @@ class SingleFlight:
         return result
 
 
-def _landed(flight: Future[SecurityContext]) -> SecurityContext:
-    error = flight.exception()
-    if error is None:
-        return flight.result()
-    # its own for each thread: raising changes an exception
-    own = copy.copy(error)
-    raise own from error.__cause__
+def _own(error: Exception) -> Exception:
+    """A copy for one thread: raising changes an exception."""
+    try:
+        return copy.copy(error)
+    except TypeError:
+        # its constructor wants more than its arguments
+        return error
 
 
 class Lease:
@@ -84,10 +91,14 @@ class Lease:
 class Leases:
     """Counts the calls that use each key of a context, so that a renewal can wait for them.
 
-    CXF drops the old key with the renewal: a call on its way would be refused.
+    CXF drops the old key with the renewal: a call on its way would be refused. In a forked child nothing is on its way.
     """
 
     def __init__(self) -> None:
+        self._begin()
+        in_child(self._begin)
+
+    def _begin(self) -> None:
         self._changed = threading.Condition()
         self._counts: Counter[tuple[str, str | None]] = Counter()
         self._closed: OrderedDict[tuple[str, str | None], None] = OrderedDict()
@@ -150,6 +161,10 @@ class Allowance:
         self._count = count
         self._seconds = seconds
         self._clock = clock
+        self._begin()
+        in_child(self._begin)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._times: list[float] = []
 

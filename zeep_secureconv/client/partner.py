@@ -15,18 +15,19 @@ from cryptography import x509
 from ..clock import SYSTEM_CLOCK, Clock
 from ..conversation.policies import ConversationPolicy, conversation_policy, dialect_of
 from ..conversation.store import RecordKey
+from ..conversation.store.forks import in_child
 from ..errors import ConfigurationError, PolicyError
 from ..policy.algorithms import weak_algorithms
 from ..policy.model import EndpointPolicy, OperationPolicy, TransportBinding
 from ..policy.needs import Need, needs
 from ..policy.support import supported
-from ..trust import DIALECTS, Dialect
+from ..trust import DIALECTS, Dialect, RenewalForm
 from ..wss.keys import Keyring
 from ..wss.seen import SeenSignatures
 from .flights import Allowance, Leases, SingleFlight
 from .parties import Parties, need_everything
 from .policies import Policies
-from .way import RequestsWay, Way
+from .way import NoWay, RequestsWay, Way
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,7 @@ class Partner:
         flight: asks for a context, or renews it, once for all who wait.
         leases: the calls on their way.
         patience: how often a fault that proves nothing may make us ask for a context.
-        renews: whether the service renews when the context endorses the request (True), when the bootstrap alone
-            secures it (False), or in what way is not known (None).
+        renews: the form of Renew that the service took last, or None.
     """
 
     endpoint: str
@@ -67,7 +67,7 @@ class Partner:
     flight: SingleFlight = field(default_factory=SingleFlight, repr=False)
     leases: Leases = field(default_factory=Leases, repr=False)
     patience: Allowance = field(repr=False)
-    renews: bool | None = None
+    renews: RenewalForm | None = None
     _operations: dict[tuple[str | None, str | None], OperationPolicy] = field(
         default_factory=dict, repr=False
     )
@@ -124,27 +124,37 @@ class Partners:
         self._policies = policies
         self._dialect = dialect
         self._clock = clock
-        self._lock = threading.Lock()
-        self._own_session: requests.Session | None = None
         self._by_key: dict[RecordKey, Partner] = {}
+        self._remake()
+        in_child(self._remake)
         self._by_binding: weakref.WeakKeyDictionary[Any, dict[tuple[str, str, bool], Partner]] = (
             weakref.WeakKeyDictionary()
         )
 
-    def of_call(self, endpoint: str, binding: Any, soap: str) -> Partner:
+    def _remake(self) -> None:
+        """Locks, and connections: those of a parent process are its own."""
+        self._lock = threading.Lock()
+        self._own_session: requests.Session | None = None
+        for partner in self._by_key.values():
+            partner.seen = SeenSignatures()
+
+    def is_known(self, endpoint: str, binding: Any, soap: str, way: Way) -> bool:
+        """Whether :meth:`of_call` reads nothing and takes no time."""
+        return (endpoint, soap, way.is_verified(endpoint)) in self._by_binding.get(binding, {})
+
+    def of_call(self, endpoint: str, binding: Any, soap: str, way: Way) -> Partner:
         """The partner of a call through a zeep binding.
 
         Args:
             endpoint: the address of the call.
             binding: zeep's binding object.
             soap: SOAP namespace of the request.
+            way: the way of the call.
 
         Raises:
             ConfigurationError: when something is missing.
             PolicyError: when the policy cannot be satisfied.
         """
-        transport = binding.wsdl.transport
-        way = RequestsWay(transport.session, transport.operation_timeout)
         over_tls = way.is_verified(endpoint)
         known = self._by_binding.get(binding, {}).get((endpoint, soap, over_tls))
         if known is None:
@@ -152,7 +162,8 @@ class Partners:
             known = self._partner(endpoint, policy, soap)
             with self._lock:
                 self._by_binding.setdefault(binding, {})[endpoint, soap, over_tls] = known
-        known.way = way
+        if not isinstance(way, NoWay):
+            known.way = way
         return known
 
     def of_endpoint(self, endpoint: str, soap: str | None = None) -> Partner:

@@ -15,6 +15,7 @@ import requests
 from cryptography import x509
 from lxml import etree
 
+from ..conversation.store.forks import in_child
 from ..errors import ConfigurationError, PolicyError, TransportError
 from ..policy.algorithms import Algorithms
 from ..policy.choice import Satisfiable
@@ -53,11 +54,15 @@ class Policies:
         self._given = given
         self._algorithms = algorithms or Algorithms()
         self._against = against
-        self._lock = threading.Lock()
+        self._remake()
+        in_child(self._remake)
         self._files: dict[tuple[str, str | None, str, bool], EndpointPolicy] = {}
         self._wsdls: weakref.WeakKeyDictionary[Any, dict[tuple[str, str, bool], EndpointPolicy]] = (
             weakref.WeakKeyDictionary()
         )
+
+    def _remake(self) -> None:
+        self._lock = threading.Lock()
 
     def is_given(self, endpoint: str) -> bool:
         """Whether the user himself gave the policy of this endpoint."""

@@ -10,7 +10,9 @@ from typing import Any
 import requests
 import zeep
 from lxml import etree
+from requests.adapters import HTTPAdapter
 
+from ..conversation.store.forks import in_child
 from ..errors import ConfigurationError, SecureConversationError
 from ..limits import Limits
 from ..soap.envelope import refuse_width
@@ -53,6 +55,13 @@ class SecureTransport(zeep.Transport):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._ways: dict[tuple[object, ...], _Way] = {}
+        in_child(self._remake)
+
+    def _remake(self) -> None:
+        """Connections of its own for a forked child: on those of its parent the answers of both would be mixed up."""
+        adapters: list[Any] = [one for one in self.session.adapters.values() if isinstance(one, HTTPAdapter)]
+        for adapter in adapters:
+            adapter.__setstate__(adapter.__getstate__())
 
     def load(self, url: str) -> bytes:
         """Load a WSDL or a schema.
@@ -64,11 +73,7 @@ class SecureTransport(zeep.Transport):
         """
         with loading(str(url)):
             content: bytes = super().load(url)
-        if _WEB_PAGE.match(content):
-            raise ConfigurationError(
-                f"There is a web page at {without_password(str(url))}, not a WSDL or schema",
-                hint="open the address in a browser: it must show XML; that of a WSDL often ends with ?wsdl",
-            )
+        refuse_web_page(content, str(url))
         return content
 
     def post_xml(self, address: str, envelope: etree._Element, headers: dict[str, str]) -> requests.Response:
@@ -98,7 +103,7 @@ class SecureTransport(zeep.Transport):
     def _exchange(self, address: str, envelope: etree._Element, headers: dict[str, str]) -> requests.Response:
         response: requests.Response = super().post_xml(address, envelope, headers)
         try:
-            _check_answer(response, address)
+            check_answer(response, address)
         except SecureConversationError as error:
             raise error.at(doing=_DOING, endpoint=address, context=_context()) from error.__cause__
         return response
@@ -149,8 +154,26 @@ class SecureTransport(zeep.Transport):
         return way
 
 
-def _check_answer(response: requests.Response, address: str) -> None:
-    """Refuse what zeep could tell nothing about; what looks like a SOAP message is parsed by zeep alone."""
+def refuse_web_page(content: bytes, url: str) -> None:
+    """Refuse a page for people where a WSDL or a schema is expected.
+
+    Raises:
+        ConfigurationError: when it is one.
+    """
+    if _WEB_PAGE.match(content):
+        raise ConfigurationError(
+            f"There is a web page at {without_password(url)}, not a WSDL or schema",
+            hint="open the address in a browser: it must show XML; that of a WSDL often ends with ?wsdl",
+        )
+
+
+def check_answer(response: requests.Response, address: str) -> None:
+    """Refuse what zeep could tell nothing about; what looks like a SOAP message is parsed by zeep alone.
+
+    Raises:
+        TransportError: when it is empty, or no SOAP message.
+        LimitExceeded: when it is too large.
+    """
     content = response.content
     if not content:
         # zeep takes these two for the answer to a one-way operation

@@ -36,6 +36,7 @@ class SecurityContext:
         key: what messages are protected with.
         first: the key that it began with, once it was renewed, or None. Metro wants further renewals endorsed by it.
         renewable: whether the issuer allows renewal.
+        renewable_late: whether it allows that after the end too (wst:Renewing/@OK).
         principal: on a service, the name of whom it was issued to; None on a client.
         owner: on a service, what tells that principal from others of the same name.
         policy: fingerprint of the policy it was issued under.
@@ -50,6 +51,7 @@ class SecurityContext:
     key: ContextKey = field(repr=False)
     first: ContextKey | None = field(default=None, repr=False)
     renewable: bool = True
+    renewable_late: bool = False
     principal: str | None = None
     owner: str | None = field(default=None, repr=False)
     policy: str = field(default="", repr=False)
@@ -133,6 +135,7 @@ class SecurityContext:
             "expires": self.expires.isoformat() if self.expires else None,
             "dialect": self.dialect,
             "renewable": self.renewable,
+            "renewable_late": self.renewable_late,
             "principal": self.principal,
             "owner": self.owner,
             "policy": self.policy,
@@ -156,6 +159,7 @@ class SecurityContext:
             expires=_time(record["expires"]),
             dialect=record["dialect"],
             renewable=record["renewable"],
+            renewable_late=record.get("renewable_late", False),
             principal=record["principal"],
             owner=record["owner"],
             policy=record["policy"],

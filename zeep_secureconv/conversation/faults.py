@@ -50,7 +50,7 @@ _NO_SIGN = frozenset({"FailedAuthentication", "UnsupportedSecurityToken", "Unsup
 _CONVERSATION = frozenset({WSC_2005, WSC_200512})
 
 
-def sign_of(reply: Reply, *, declared: bool) -> Sign:
+def sign_of(reply: Reply, *, declared: bool, over_tls: bool) -> Sign:
     """What a fault tells about the context of its request.
 
     WCF and this library's service say BadContextToken and RenewNeeded. CXF says {wss4j}SecurityError whatever is wrong;
@@ -60,17 +60,23 @@ def sign_of(reply: Reply, *, declared: bool) -> Sign:
     Args:
         reply: the answer with the fault.
         declared: whether the WSDL declares the fault for the operation: then the application was reached.
+        over_tls: whether it came over TLS with verified certificates, which proves it too.
     """
     fault = reply.fault
     if fault is None or declared:
         return Sign.NONE
     namespace, _, local = (fault.code or "")[1:].partition("}")
-    if reply.proven:
-        return _PROOFS.get(local, Sign.NONE) if namespace in _CONVERSATION else Sign.NONE
-    if namespace in _SECURITY:
-        return Sign.NONE if local in _NO_SIGN else Sign.SUSPECT
-    # a signed fault comes from a service that knows the context
-    return Sign.SUSPECT if reply.verified is None else Sign.NONE
+    if (reply.proven or over_tls) and namespace in _CONVERSATION and local in _PROOFS:
+        return _PROOFS[local]
+    if namespace in _SECURITY and local not in _NO_SIGN and not _is_signed(reply):
+        return Sign.SUSPECT
+    # a fault with security of the context comes from a service that knows it
+    return Sign.SUSPECT if reply.verified is None and namespace not in _SECURITY else Sign.NONE
+
+
+def _is_signed(reply: Reply) -> bool:
+    """Whether the context signed a fault. Over TLS alone nothing is: Metro's InvalidSecurity has a Timestamp there."""
+    return reply.proven and reply.verified is not None and bool(reply.verified.signature_values)
 
 
 def is_security_fault(code: str | None) -> bool:

@@ -15,7 +15,7 @@ from lxml import etree
 
 from ..environment import Environment
 from ..errors import VerificationError
-from ..names import WSU, sct_type
+from ..names import WSSE, WSU, sct_type
 from ..policy.model import Direction, Policy
 from ..soap.addressing import address_request
 from ..soap.envelope import Soap, new_envelope
@@ -36,6 +36,7 @@ from ..wss.protect import Protected, protect
 from ..wss.reply import Reply, read_reply
 from .context import SecurityContext
 from .policies import ConversationPolicy, ExchangePolicy
+from .store.forks import in_child
 
 _REMEMBERED_CONTEXTS = 10_000
 
@@ -53,7 +54,7 @@ class Exchange:
         keyring: the keys that the answer may use.
         protected: what was sent, for the checks of the answer.
         request: what it says.
-        context: the context it is about, for Renew and Cancel.
+        context: the context it is about, for all but Issue.
     """
 
     endpoint: str
@@ -77,8 +78,12 @@ class Initiator:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._lock = threading.Lock()
+        self._remake()
+        in_child(self._remake)
         self._held: OrderedDict[tuple[str, str | None], None] = OrderedDict()
+
+    def _remake(self) -> None:
+        self._lock = threading.Lock()
 
     def ask_issue(
         self, endpoint: str, policy: ConversationPolicy, keyring: Keyring, dialect: Dialect
@@ -114,14 +119,7 @@ class Initiator:
         Raises:
             VerificationError: when the answer, or what it says, is not acceptable.
         """
-        checked = read_reply(
-            reply,
-            exchange.response,
-            exchange.keyring,
-            self._environment,
-            request=exchange.protected,
-            seen=None,
-        )
+        checked = self._read(exchange, reply)
         if checked.fault is not None:
             return checked
         payload = checked.soap.payload
@@ -137,7 +135,7 @@ class Initiator:
         keyring: Keyring,
         dialect: Dialect,
         *,
-        endorsed: bool,
+        endorsed_by: ContextKey | None,
     ) -> Exchange:
         """A request for a new key of *context* (WS-SecureConversation 1.4, section 5).
 
@@ -146,7 +144,7 @@ class Initiator:
             policy: the conversation that it is for.
             keyring: our keys.
             dialect: how the request is written.
-            endorsed: whether the context endorses the request, or the bootstrap alone secures it.
+            endorsed_by: the key of the context that endorses the request, or None where the bootstrap alone secures it.
         """
         request = RequestSecurityToken(
             wst=dialect.wst,
@@ -156,15 +154,14 @@ class Initiator:
             applies_to=context.endpoint if dialect.applies_to else None,
             target=_target(context, dialect),
         )
-        # Metro takes the first key of a context and no later one to endorse its renewals; it takes no other's place
-        ring = replace(keyring, leg="bootstrap", context=context.first or context.key)
+        ring = replace(keyring, leg="bootstrap", context=endorsed_by or context.key)
         exchange = self._exchange(
             context.endpoint,
             self._with_entropy(request, policy, dialect),
             policy,
             keyring=ring,
             dialect=dialect,
-            secured=policy.renewal if endorsed else policy.bootstrap,
+            secured=policy.renewal if endorsed_by is not None else policy.bootstrap,
         )
         return replace(exchange, context=context)
 
@@ -203,25 +200,7 @@ class Initiator:
             dialect: how the request is written.
             in_full: secure it as any message of the application, instead of signed and in clear.
         """
-        request = RequestSecurityToken(
-            wst=dialect.wst,
-            request_type=RequestType.CANCEL,
-            # without TokenType CXF takes the token for one of the other generation
-            token_type=sct_type(dialect.wsc),
-            context=dialect.context_attribute,
-            applies_to=context.endpoint if dialect.applies_to else None,
-            target=_target(context, dialect),
-        )
-        ring = replace(keyring, context=context.key)
-        exchange = self._exchange(
-            context.endpoint,
-            request,
-            policy,
-            keyring=ring,
-            dialect=dialect,
-            secured=policy.cancel_in_full if in_full else policy.cancel,
-        )
-        return replace(exchange, context=context)
+        return self._ask_by_context(RequestType.CANCEL, context, policy, keyring, dialect, in_full=in_full)
 
     def accept_cancel(self, exchange: Exchange, reply: Soap) -> bool:
         """Whether the answer to :meth:`ask_cancel` says that the context is cancelled.
@@ -232,7 +211,82 @@ class Initiator:
         Raises:
             VerificationError: when the answer is not from the service.
         """
-        checked = read_reply(
+        checked = self._read(exchange, reply)
+        if checked.fault is not None or checked.soap.payload is None:
+            return False
+        return response_from_xml(checked.soap.payload, self._environment.limits).cancelled
+
+    def ask_validate(
+        self,
+        context: SecurityContext,
+        policy: ConversationPolicy,
+        keyring: Keyring,
+        dialect: Dialect,
+        *,
+        in_full: bool = False,
+    ) -> Exchange:
+        """A question whether *context* is valid (WS-Trust 1.4, section 7), secured by the context itself.
+
+        WebSphere's trust service answers it.
+
+        Args:
+            context: the context.
+            policy: the conversation that it is for.
+            keyring: our keys.
+            dialect: how the request is written.
+            in_full: secure it as any message of the application, instead of signed and in clear.
+        """
+        return self._ask_by_context(RequestType.VALIDATE, context, policy, keyring, dialect, in_full=in_full)
+
+    def accept_validate(self, exchange: Exchange, reply: Soap) -> Reply | bool:
+        """Whether the answer to :meth:`ask_validate` says that the context is valid, or the fault it holds.
+
+        Raises:
+            VerificationError: when the answer is not from the service, or says neither.
+        """
+        checked = self._read(exchange, reply)
+        if checked.fault is not None:
+            return checked
+        status = None
+        if checked.soap.payload is not None:
+            status = response_from_xml(checked.soap.payload, self._environment.limits).status
+        wst = exchange.request.wst
+        if status not in (f"{wst}/status/valid", f"{wst}/status/invalid"):
+            raise VerificationError("trust-message", "The answer does not say whether the context is valid")
+        return status == f"{wst}/status/valid"
+
+    def _ask_by_context(
+        self,
+        kind: RequestType,
+        context: SecurityContext,
+        policy: ConversationPolicy,
+        keyring: Keyring,
+        dialect: Dialect,
+        *,
+        in_full: bool,
+    ) -> Exchange:
+        request = RequestSecurityToken(
+            wst=dialect.wst,
+            request_type=kind,
+            # without TokenType CXF takes the token for one of the other generation
+            token_type=sct_type(dialect.wsc),
+            context=dialect.context_attribute,
+            applies_to=context.endpoint if dialect.applies_to else None,
+            target=_target(context, dialect),
+        )
+        exchange = self._exchange(
+            context.endpoint,
+            request,
+            policy,
+            keyring=replace(keyring, context=context.key),
+            dialect=dialect,
+            secured=policy.cancel_in_full if in_full else policy.cancel,
+        )
+        return replace(exchange, context=context)
+
+    def _read(self, exchange: Exchange, reply: Soap) -> Reply:
+        """What an answer holds, once it is certain that it is the service's, to this request."""
+        return read_reply(
             reply,
             exchange.response,
             exchange.keyring,
@@ -240,9 +294,6 @@ class Initiator:
             request=exchange.protected,
             seen=None,
         )
-        if checked.fault is not None or checked.soap.payload is None:
-            return False
-        return response_from_xml(checked.soap.payload, self._environment.limits).cancelled
 
     def _exchange(
         self,
@@ -303,10 +354,12 @@ class Initiator:
         lifetime = response.lifetime
         return SecurityContext(
             endpoint=exchange.endpoint,
-            created=lifetime.created if lifetime else None,
+            # without Created it begins now: its age is counted from there
+            created=(lifetime.created or self._environment.clock.now()) if lifetime else None,
             expires=lifetime.expires if lifetime else None,
             dialect=dialect.name,
             renewable=response.renewing is None or response.renewing.allow,
+            renewable_late=response.renewing is not None and response.renewing.ok,
             policy=policy.fingerprint,
             received=self._environment.clock.monotonic(),
             key=ContextKey(
@@ -315,8 +368,8 @@ class Initiator:
                 wsc=token.wsc,
                 secret=secret,
                 token=token.xml,
-                attached=_usable(response.attached, f"#{token.id}" if token.id else None),
-                unattached=_usable(response.unattached, token.identifier),
+                attached=_usable(response.attached, f"#{token.id}" if token.id else None, token),
+                unattached=_usable(response.unattached, token.identifier, token),
             ),
         )
 
@@ -362,6 +415,16 @@ def _without_id(token: bytes) -> bytes:
     return etree.tostring(element)
 
 
-def _usable(reference: TokenReference | None, uri: str | None) -> bytes | None:
-    """The reference as it was received, if it names the token that came with it."""
-    return reference.xml if reference is not None and reference.uri == uri else None
+def _usable(reference: TokenReference | None, uri: str | None, token: ContextToken) -> bytes | None:
+    """The reference as it was received, if it names the token that came with it.
+
+    Metro's lacks the Instance of a renewed token; a message that refers to it so is taken for one under the first key.
+    """
+    if reference is None or reference.uri != uri or reference.xml is None:
+        return None
+    if token.instance is None or reference.instance is not None:
+        return reference.xml
+    element = etree.fromstring(reference.xml)
+    for child in element.iterfind(f"{{{WSSE}}}Reference"):
+        child.set(f"{{{token.wsc}}}Instance", token.instance)
+    return etree.tostring(element)

@@ -1,4 +1,4 @@
-"""The service's side of a context's life, without any input or output: issue, renew, cancel."""
+"""The service's side of a context's life, without any input or output: issue, renew, cancel, validate."""
 
 from __future__ import annotations
 
@@ -174,6 +174,27 @@ class Issuer:
                 self._store.drop(key, held)
         return RequestSecurityTokenResponse(wst=request.wst, context=request.context, cancelled=True)
 
+    def validate(
+        self, request: RequestSecurityToken, context: SecurityContext
+    ) -> RequestSecurityTokenResponse:
+        """Say whether a context is valid (WS-Trust 1.4, section 7).
+
+        Args:
+            request: what is asked.
+            context: the one that secured the request. Its principal is told of its own contexts, and of others
+                what it is told of those that do not exist; where nobody says who asks, of this one alone.
+
+        Raises:
+            RequestRefused: when the request names no context.
+        """
+        self._check(request, RequestType.VALIDATE)
+        identifier, instance = _name(request.target)
+        held = self.find(identifier, instance)
+        own = context.owner != ANONYMOUS.owner or identifier == context.identifier
+        valid = held is not None and held.owner == context.owner and own
+        status = f"{request.wst}/status/{'valid' if valid else 'invalid'}"
+        return RequestSecurityTokenResponse(wst=request.wst, context=request.context, status=status)
+
     # ---------------------------------------------------------------------------------------- inside
 
     def _key(self, identifier: str, instance: str | None) -> RecordKey:
@@ -187,7 +208,9 @@ class Issuer:
             raise RequestRefused("InvalidRequest", "RequestType and Action do not agree")
         if request.unsupported or request.entropy_encrypted_key is not None:
             raise RequestRefused("InvalidRequest", "The request asks for what is not supported")
-        if request.token_type not in (None, sct_type(WSC_OF_WST[request.wst])):
+        # WS-Trust's own TokenType for a validation asks for nothing but the status
+        status = f"{request.wst}/RSTR/Status" if kind is RequestType.VALIDATE else None
+        if request.token_type not in (None, status, sct_type(WSC_OF_WST[request.wst])):
             raise RequestRefused("InvalidRequest", "Only SecurityContextTokens are issued here")
 
     def _target(

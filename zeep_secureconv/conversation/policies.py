@@ -134,7 +134,8 @@ def _for_application(application: Policy, request: Policy, response: Policy, soa
 
     Args:
         application: the policy of the endpoint.
-        request, response: those of a call with everything that calls have.
+        request: that of a call, with everything that calls have.
+        response: that of its answer.
         soap: SOAP namespace.
     """
     token = application.conversation_token
@@ -205,10 +206,9 @@ def _cancel(application: Policy) -> ExchangePolicy:
     context endorses the Timestamp, as in every message.
     """
     binding = application.binding
-    if not isinstance(binding, SymmetricBinding):
+    token = binding.signature_token if isinstance(binding, SymmetricBinding) else None
+    if not isinstance(binding, SymmetricBinding) or not isinstance(token, SecureConversationToken):
         return ExchangePolicy(request=application, response=application)
-    token = binding.signature_token
-    assert isinstance(token, SecureConversationToken)
     any_key = replace(token, derived_keys=DerivedKeys.ANY)
     in_clear = replace(binding, encrypt_before_signing=False, encrypt_signature=False)
     request = replace(

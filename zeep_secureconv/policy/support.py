@@ -13,6 +13,7 @@ from .model import (
     Direction,
     Include,
     Policy,
+    ReferenceStyle,
     SecureConversationToken,
     SuppliedToken,
     SupportingToken,
@@ -90,11 +91,34 @@ def _binding_demands(binding: Binding) -> Iterator[str]:
         tokens = binding.signature_token, binding.encryption_token
         if tokens[0] != tokens[1] and all(isinstance(token, SecureConversationToken) for token in tokens):
             yield "two different SecureConversationTokens, one to sign and one to encrypt"
+    elif any(isinstance(t, X509Token) and t.derived_keys is not DerivedKeys.NONE for t in _tokens(binding)):
+        yield "derived keys in an AsymmetricBinding"
+    if binding.protect_tokens and any(isinstance(t, X509Token) and _is_embedded(t) for t in _tokens(binding)):
+        yield "ProtectTokens for an embedded token"
+
+
+def _is_embedded(token: X509Token) -> bool:
+    return ReferenceStyle.EMBEDDED_TOKEN in token.references
+
+
+def _stands_outside(token: X509Token) -> bool:
+    """Whether a certificate never stands in the header: it is named, or inside the reference to it."""
+    return token.include is Include.NEVER or _is_embedded(token)
 
 
 def _supporting_demands(entry: SupportingToken, binding: Binding) -> Iterator[str]:
     if entry.endorsing and isinstance(entry.token, SuppliedToken):
         yield f"an endorsing signature by a {_local(entry.token)}, whose key is not known here"
+    if entry.encrypted_parts:
+        yield "parts encrypted because of a supporting token"
+    token, over_tls = entry.token, isinstance(binding, TransportBinding)
+    if (
+        isinstance(token, X509Token)
+        and not over_tls
+        and (entry.signed or entry.encrypted)
+        and _stands_outside(token)
+    ):
+        yield "a signed or encrypted supporting token that does not stand in the header"
     bare = isinstance(binding, TransportBinding) and not binding.include_timestamp and not entry.signed_parts
     if entry.endorsing and bare:
         yield "an endorsing token under a TransportBinding without a Timestamp, so that there is nothing to sign"

@@ -166,6 +166,7 @@ class Endpoint:
         self._first = policies[0]
         # one for each attempt at a message: what one policy was seen to refuse another may take
         self._seen = [SeenSignatures(_REMEMBERED_SIGNATURES)]
+        self._taken = SeenSignatures(_REMEMBERED_SIGNATURES)
         for policy in policies:
             self._check(policy)
 
@@ -205,14 +206,8 @@ class Endpoint:
         if asked is None:
             return self._call(request, action, offers, run)
         kind, dialect = asked
-        handler = {
-            RequestType.ISSUE: self._issue,
-            RequestType.RENEW: self._issue,
-            RequestType.CANCEL: self._cancel,
-        }.get(kind)
-        if handler is None:
-            raise RequestRefused("InvalidRequest", "Validation of contexts is not offered")
-        return handler(request, offers, kind, dialect)
+        by_context = kind in (RequestType.CANCEL, RequestType.VALIDATE)
+        return (self._by_context if by_context else self._issue)(request, offers, kind, dialect)
 
     # ------------------------------------------------------------------------------------------ start
 
@@ -273,8 +268,10 @@ class Endpoint:
             dialect.action(kind, Direction.RESPONSE),
         )
 
-    def _cancel(self, request: Request, offers: list[_Offer], kind: RequestType, dialect: Dialect) -> Answer:
-        """Cancel: secured by the context itself."""
+    def _by_context(
+        self, request: Request, offers: list[_Offer], kind: RequestType, dialect: Dialect
+    ) -> Answer:
+        """Cancel and validate: secured by the context itself, both ways."""
         attempts = [
             _Attempt(policy=exchange.request, offer=offer, meaning=exchange)
             for offer in offers
@@ -286,13 +283,14 @@ class Endpoint:
             raise VerificationError("trust-message", "The request is empty")
         message = request_from_xml(verified.soap.payload, self._environment.limits)
         _same_generation(message.wst, dialect)
-        response = attempt.offer.issuer.cancel(message, context)
-        log.info("Cancel %s for %s", context.identifier, context.principal)
+        issuer = attempt.offer.issuer
+        response = (issuer.cancel if kind is RequestType.CANCEL else issuer.validate)(message, context)
+        log.info("%s %s for %s", kind.value, context.identifier, context.principal)
         reply = new_envelope(verified.soap.version)
         reply.body.append(response_to_xml(response, dialect, kind))
         return self._secure(
             reply,
-            _answer_to_cancel(attempt.meaning, attempt.offer.conversation),
+            _answer_by_context(attempt.meaning, attempt.offer.conversation),
             self._answering(request, verified, context),
             verified,
             dialect.action(kind, Direction.RESPONSE),
@@ -351,15 +349,24 @@ class Endpoint:
             ring = replace(self._keyring, lookup=_lookup(attempt.offer.issuer), over_tls=request.over_tls)
             try:
                 _check_transport(attempt.policy, request)
-                return attempt, unprotect(
-                    soap, attempt.policy, ring, self._environment, seen=self._seen[number]
-                )
+                verified = unprotect(soap, attempt.policy, ring, self._environment, seen=self._seen[number])
+                self._take_users(verified)
+                return attempt, verified
             except (VerificationError, PolicyError) as error:
                 refused.append(error)
                 if getattr(error, "check", None) == "replay":
                     # an earlier policy may have refused it for other reasons, the first time as now
                     raise
         raise next((error for error in refused if getattr(error, "check", None) != "context"), refused[0])
+
+    def _take_users(self, verified: Verified) -> None:
+        """Remember the nonces of user names for all alternatives: what one took, another refuses."""
+        now, environment = self._environment.clock.now(), self._environment
+        until = now + environment.message_lifetime + 2 * environment.clock_skew
+        for user in verified.usernames:
+            mark = user.username.encode() + b" " + user.nonce
+            if user.nonce and not self._taken.add(mark, until=until, now=now):
+                raise VerificationError("replay", "A UsernameToken was received before")
 
     def _answering(self, request: Request, verified: Verified, context: SecurityContext | None) -> Keyring:
         """The keys for the answer to a message."""
@@ -409,12 +416,16 @@ def _grouped(
 
 
 def _cancels(conversation: ConversationPolicy) -> tuple[ExchangePolicy, ...]:
-    """The ways that clients secure a Cancel."""
-    return tuple(dict.fromkeys((conversation.cancel, conversation.cancel_in_full)))
+    """The ways that clients secure a Cancel, and a Validate.
+
+    What is encrypted first: it would satisfy the other too, and be answered in clear.
+    """
+    in_clear, in_full = conversation.cancel, conversation.cancel_in_full
+    return tuple(dict.fromkeys((in_full, in_clear) if in_full.request.encrypted else (in_clear, in_full)))
 
 
-def _answer_to_cancel(form: ExchangePolicy, conversation: ConversationPolicy) -> Policy:
-    """The policy of our answer to a Cancel.
+def _answer_by_context(form: ExchangePolicy, conversation: ConversationPolicy) -> Policy:
+    """The policy of our answer to a Cancel, and to a Validate.
 
     In clear it is that of the request: Metro's client wants the derived keys of the policy, where the policy of
     answers that are read allows others' raw keys.

@@ -1,6 +1,6 @@
 """WS-Trust messages for a SecurityContextToken, the dialects of the stacks, and the key of a context."""
 
-from .dialects import DIALECTS, Dialect, action_of, dialect_for
+from .dialects import DIALECTS, Dialect, RenewalForm, action_of, dialect_for
 from .keys import context_key
 from .messages import (
     new_context_token,
@@ -26,6 +26,7 @@ __all__ = [
     "Dialect",
     "Entropy",
     "Lifetime",
+    "RenewalForm",
     "Renewing",
     "RequestSecurityToken",
     "RequestSecurityTokenResponse",

@@ -14,6 +14,9 @@ from .model import RequestType
 _REQUEST, _RESPONSE = Direction.REQUEST, Direction.RESPONSE
 _ISSUE, _RENEW, _CANCEL, _VALIDATE = RequestType
 
+#: What secures a Renew besides the bootstrap: a signature of the context's current key, of its first key, or nothing.
+RenewalForm = Literal["endorsed", "endorsed by the first key", "bootstrap"]
+
 Actions = Mapping[tuple[RequestType, Direction], str]
 
 
@@ -30,7 +33,7 @@ class Dialect:
         request_order, response_order: local names of the children in the order they are written. What is
             missing here comes last.
         target: whether a token to renew, cancel or validate is named by a copy of it or by a reference.
-        renew_security: what secures Renew: the bootstrap alone, or the context's endorsing signature too.
+        renew_security: what secures Renew: the attempts, in their order.
         cancel_security: whether Cancel, which the context itself secures, is signed only or encrypted too.
         keeps_old_key: whether the old key of a renewed context goes on working for a while.
         applies_to: whether requests say which endpoint they are for.
@@ -46,7 +49,7 @@ class Dialect:
     request_order: tuple[str, ...]
     response_order: tuple[str, ...]
     target: Literal["token", "reference"]
-    renew_security: Literal["bootstrap", "bootstrap+endorsing"]
+    renew_security: tuple[RenewalForm, ...]
     cancel_security: Literal["signed", "signed+encrypted"]
     keeps_old_key: bool = False
     applies_to: bool = False
@@ -71,12 +74,15 @@ def _actions(table: Mapping[RequestType, tuple[str, str]]) -> Actions:
     return MappingProxyType({(kind, direction): end for kind, both in pairs for direction, end in both})
 
 
-#: As CXF, Metro, WCF and WebLogic do (WS-SecureConversation 1.3, 3 to 6). None of them validates.
+#: Of WS-Trust 1.3, section 7. WS-SecureConversation has none of its own, and among the stacks WebSphere alone.
+_VALIDATE_ACTIONS = ("/RST/Validate", "/RSTR/ValidateFinal")
+#: As CXF, Metro, WCF and WebLogic do (WS-SecureConversation 1.3, 3 to 6).
 _SCT_ACTIONS = _actions(
     {
         _ISSUE: ("/RST/SCT", "/RSTR/SCT"),
         _RENEW: ("/RST/SCT/Renew", "/RSTR/SCT/Renew"),
         _CANCEL: ("/RST/SCT/Cancel", "/RSTR/SCT/Cancel"),
+        _VALIDATE: _VALIDATE_ACTIONS,
     }
 )
 #: As the sample messages of WebSphere show.
@@ -85,7 +91,7 @@ _WEBSPHERE_ACTIONS = _actions(
         _ISSUE: ("/RST/SCT", "/RSTR/SCT"),
         _RENEW: ("/RST/Renew", "/RSTR/RenewFinal"),
         _CANCEL: ("/RST/Cancel", "/RSTR/Cancel"),
-        _VALIDATE: ("/RST/Validate", "/RSTR/ValidateFinal"),
+        _VALIDATE: _VALIDATE_ACTIONS,
     }
 )
 #: WS-Trust 1.3, 4. Its other actions are those of WebSphere.
@@ -97,7 +103,8 @@ _OASIS13 = Dialect(
     wst=WST_200512,
     wsc=WSC_OF_WST[WST_200512],
     actions=_SCT_ACTIONS,
-    collection_for=frozenset({_ISSUE, _RENEW, _CANCEL, _VALIDATE}),
+    # ValidateFinal of WebSphere is bare, and it is the one that is known
+    collection_for=frozenset({_ISSUE, _RENEW, _CANCEL}),
     # Metro writes the target before Entropy; WCF and CXF read by name.
     request_order=(
         "TokenType",
@@ -129,7 +136,8 @@ _OASIS13 = Dialect(
         "KeySize",
     ),
     target="reference",
-    renew_security="bootstrap+endorsing",
+    # CXF takes every form, as long as the current key endorses; Metro's later renewals want the first key.
+    renew_security=("endorsed", "endorsed by the first key", "bootstrap"),
     cancel_security="signed",
 )
 
@@ -163,7 +171,7 @@ _WEBSPHERE13 = replace(
         "KeySize",
     ),
     target="token",
-    renew_security="bootstrap",
+    renew_security=("bootstrap", "endorsed", "endorsed by the first key"),
     cancel_security="signed+encrypted",
     applies_to=True,
     context_attribute="http://www.ibm.com/login/",

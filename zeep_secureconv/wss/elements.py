@@ -26,15 +26,18 @@ def select(
         limits: bounds how many there may be.
 
     Raises:
-        PolicyError: a path cannot be evaluated, or names something else than elements.
+        PolicyError: a path is none, or names something else than elements.
         LimitExceeded: check "elements".
     """
     found: list[etree._Element] = []
     for path in paths:
         try:
             nodes = _compiled(path)(envelope)
-        except etree.XPathError as error:
-            raise PolicyError(f"The policy's XPath {path.xpath!r} cannot be evaluated: {error}") from None
+        except etree.XPathError:
+            # the path was compiled: it is the message that is too much for it
+            raise LimitExceeded(
+                "elements", "A XPath of the policy cannot be followed in the message"
+            ) from None
         if not isinstance(nodes, list) or any(not etree.iselement(node) for node in nodes):
             raise PolicyError(f"The policy's XPath {path.xpath!r} names something else than elements")
         if len(nodes) > limits.references:

@@ -8,7 +8,19 @@ from lxml import etree
 
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import DS, SOAP11, SOAP12, WSC_2005, WSC_200512, WSSE, WSSE11, WSU, XENC
+from ..names import (
+    DS,
+    SOAP11,
+    SOAP12,
+    WSC_2005,
+    WSC_200512,
+    WSSE,
+    WSSE11,
+    WSU,
+    X509_PKI_PATH,
+    X509_V3,
+    XENC,
+)
 from ..soap.envelope import Soap
 
 _WITH_ID = etree.XPath("descendant-or-self::*[@wsu:Id or @Id]", namespaces={"wsu": WSU})
@@ -35,6 +47,7 @@ SAML_IDS = {
 }
 #: The attribute that says whom a header block is for.
 ACTOR = {SOAP11: "actor", SOAP12: "role"}
+CERTIFICATES = frozenset({X509_V3, X509_PKI_PATH})
 #: What counts against Limits.tokens.
 _TOKENS = frozenset({BINARY_TOKEN, ENCRYPTED_KEY, USERNAME}) | CONTEXT_TOKENS
 
@@ -107,8 +120,10 @@ class SecurityHeader:
 
     def forget(self, element: etree._Element) -> None:
         """Drop the ids of an element that left the message, and of what is in it."""
-        left = set(element.iter())
-        self._ids = {name: held for name, held in self._ids.items() if held not in left}
+        for found in _WITH_ID(element):
+            for name in (found.get(_WSU_ID), found.get("Id")):
+                if name is not None and self._ids.get(name) is found:
+                    del self._ids[name]
 
 
 def find_security(soap: Soap, limits: Limits) -> etree._Element | None:

@@ -39,6 +39,7 @@ from .elements import is_within, select
 from .header import (
     ACTOR,
     BINARY_TOKEN,
+    CERTIFICATES,
     CONFIRMATION,
     CONTEXT_TOKENS,
     EMBEDDED,
@@ -50,6 +51,7 @@ from .header import (
     SecurityHeader,
 )
 from .keys import ContextKey, EphemeralKey, Keyring
+from .references import read_reference
 from .seen import SeenSignatures
 from .signature_form import SignatureForm
 from .sources import KeySource
@@ -102,7 +104,6 @@ class Opened:
         signatures: in the order of the header.
         decrypted: elements that were encrypted as a whole.
         contents: elements whose content was encrypted.
-        encrypted_under: names of the symmetric keys that it was encrypted under.
         ephemeral: the key of an EncryptedKey that it was encrypted under, or None.
     """
 
@@ -112,7 +113,6 @@ class Opened:
     signatures: tuple[VerifiedSignature, ...]
     decrypted: tuple[etree._Element, ...]
     contents: tuple[etree._Element, ...]
-    encrypted_under: frozenset[str]
     ephemeral: EphemeralKey | None
 
     def was_encrypted(self, element: etree._Element) -> bool:
@@ -363,20 +363,11 @@ class Judge:
             raise VerificationError(
                 "protection-order", "Signing and encryption are not in the policy's order"
             )
-        self._check_one_secret(primary)
-
-    def _check_one_secret(self, primary: VerifiedSignature) -> None:
-        """Where one token gives both keys, both come from the same secret."""
-        binding = self._binding
-        if not isinstance(binding, SymmetricBinding) or binding.signature_token != binding.encryption_token:
-            return
-        if self.opened.encrypted_under - {name_of(primary.source)}:
-            raise VerificationError("context", "The message is signed and encrypted under two contexts")
 
     def _check_covers_token(self, found: VerifiedSignature) -> None:
         """With sp:ProtectTokens a signature covers the token of its key, where that is in the message (6.5)."""
         token = self._token_of(found.source)
-        if token is not None and not holds(found.elements, token):
+        if found.source.embedded or (token is not None and not holds(found.elements, token)):
             raise VerificationError(
                 "signed-parts", "The policy demands that tokens are signed, and one is not"
             )
@@ -495,7 +486,12 @@ class Judge:
         tokens: list[ReceivedToken] = []
         if self.keyring.role != "client":
             return (), ()  # answers have none
-        signers = {found.source.place for found in self.opened.signatures}
+        # a certificate that a signature only describes may stand there as a supporting token
+        signers = {
+            found.source.place
+            for found in self.opened.signatures
+            if read_reference(found.form.key).id is not None
+        }
         left, present = (
             list(endorsements),
             [token for place, token in enumerate(self.opened.header.element) if place not in signers],
@@ -509,7 +505,7 @@ class Judge:
             else:
                 token = self._take_token(entry, present, primary)
                 self._read(entry.token, token, usernames, tokens, seen)
-            if token is not None and primary is not None:
+            if primary is not None:
                 self._check_token(entry, token, primary)
         if any(found.source.context is None for found in left):
             # anybody can sign over a signature, and would pass for the one whose message it is
@@ -519,24 +515,29 @@ class Judge:
         return tuple(usernames), tuple(tokens)
 
     def _take_endorsement(self, entry: SupportingToken, left: list[VerifiedSignature]) -> KeySource:
-        for found in left:
-            if fits(entry.token, found.source):
-                left.remove(found)
-                check_key(entry.token, found.source, self._binding)
-                self._check_endorsed_parts(entry, found)
-                if self._binding.protect_tokens:
-                    self._check_covers_token(found)
-                return found.source
+        fitting = [found for found in left if fits(entry.token, found.source)]
+        required = self._endorsed_parts(entry)
+        fitting.sort(key=lambda found: sum(not is_within(part, found.elements) for part in required))
+        for found in fitting[:1]:
+            left.remove(found)
+            check_key(entry.token, found.source, self._binding)
+            self._check_endorsed_parts(required, found)
+            if self._binding.protect_tokens:
+                self._check_covers_token(found)
+            return found.source
         raise VerificationError(
             "endorsement",
             f"The policy demands that a {_kind(entry.token)} endorses the message, and none does",
         )
 
-    def _check_endorsed_parts(self, entry: SupportingToken, found: VerifiedSignature) -> None:
+    def _endorsed_parts(self, entry: SupportingToken) -> list[etree._Element]:
+        """What an endorsing token signs besides the primary signature, or the Timestamp."""
         named, soap = entry.signed_parts, self.opened.soap
         required = [soap.body] if named.body else []
         required += [block for block in _blocks(soap, self.opened.header) if named.header(str(block.tag))]
-        required += [element for element in self._select(named.elements) if element.tag != SIGNATURE]
+        return required + [element for element in self._select(named.elements) if element.tag != SIGNATURE]
+
+    def _check_endorsed_parts(self, required: list[etree._Element], found: VerifiedSignature) -> None:
         for part in required:
             if not is_within(part, found.elements):
                 raise VerificationError(
@@ -561,7 +562,19 @@ class Judge:
         signed = not entry.signed or holds(primary.elements, token)
         return signed and (not is_encrypted(entry, self.policy) or self.opened.was_encrypted(token))
 
-    def _check_token(self, entry: SupportingToken, token: etree._Element, primary: VerifiedSignature) -> None:
+    def _check_token(
+        self, entry: SupportingToken, token: etree._Element | None, primary: VerifiedSignature
+    ) -> None:
+        if token is None:
+            # the key of a context says all that its token could
+            if isinstance(entry.token, SecureConversationToken) or not (
+                entry.signed or is_encrypted(entry, self.policy)
+            ):
+                return
+            raise VerificationError(
+                "supporting-token",
+                f"The policy demands that the {_kind(entry.token)} is protected, and it is not in the header",
+            )
         if entry.signed and not holds(primary.elements, token):
             raise VerificationError(
                 "supporting-token",
@@ -604,13 +617,12 @@ class Judge:
             raise VerificationError("username-token", "A UsernameToken is not as the policy demands")
         environment = self.environment
         now, age = environment.clock.now(), environment.message_lifetime + environment.clock_skew
-        if user.created:
-            created = read_time(user.created)
-            if not -environment.clock_skew <= now - created <= age:
-                raise VerificationError("username-token", "A UsernameToken is too old, or from the future")
+        created = read_time(user.created) if user.created else None
+        if created is not None and not -environment.clock_skew <= now - created <= age:
+            raise VerificationError("username-token", "A UsernameToken is too old, or from the future")
         if user.nonce and seen is not None:
             mark = b"nonce " + user.username.encode() + b" " + user.nonce
-            if not seen.add(mark, until=now + age + environment.clock_skew, now=now):
+            if not seen.add(mark, until=now + age + environment.clock_skew, now=now, created=created):
                 raise VerificationError("replay", "A UsernameToken was received before")
 
 
@@ -642,7 +654,6 @@ def _not_encrypted(part: etree._Element) -> VerificationError:
 
 _IS_TOKEN: dict[type[Token], Callable[[str], bool]] = {
     UsernameToken: lambda tag: tag == USERNAME,
-    X509Token: lambda tag: tag == BINARY_TOKEN,
     SecureConversationToken: lambda tag: tag in CONTEXT_TOKENS,
 }
 
@@ -651,8 +662,15 @@ def _is_token(token: Token, element: etree._Element) -> bool:
     """Whether an element of the header may be what a supporting token's policy asks for."""
     if not isinstance(element.tag, str):
         return False
+    if isinstance(token, X509Token):
+        return element.tag == BINARY_TOKEN and element.get("ValueType") in CERTIFICATES
     if isinstance(token, SuppliedToken):
-        return kind_of(element) in token.accepts if token.accepts else element.tag == BINARY_TOKEN
+        kind = kind_of(element)
+        return (
+            kind in token.accepts
+            if token.accepts
+            else element.tag == BINARY_TOKEN and kind not in CERTIFICATES
+        )
     return _IS_TOKEN[type(token)](element.tag)
 
 

@@ -277,7 +277,7 @@ class _Message:
         """The pieces of the header under the primary signature; *own* is the token of its key."""
         layout = self._layout
         tokens = [entry.piece for entry in layout.carried if entry.entry.signed and entry.piece is not None]
-        pieces = [*layout.stamps, *layout.confirmations, *tokens]
+        pieces = list(dict.fromkeys([*layout.stamps, *layout.confirmations, *tokens]))
         if self._protects(own) and own not in pieces:
             pieces.append(own)
         self.signed += ["Timestamp"] * bool(layout.stamps)

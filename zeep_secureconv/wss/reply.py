@@ -9,6 +9,7 @@ from ..errors import VerificationError
 from ..policy.model import Parts, Policy, TransportBinding
 from ..soap.envelope import Soap, refuse_dtd
 from ..soap.faults import Fault, read_fault
+from .elements import hides_signature
 from .header import ENCRYPTED_DATA, SIGNATURE, find_security
 from .keys import Keyring
 from .protect import Protected
@@ -64,7 +65,11 @@ def read_reply(
     if soap.is_fault():
         if not _claims_security(soap, policy, environment):
             return Reply(soap=soap, verified=None, fault=read_fault(soap))
-        policy = replace(policy, signed=Parts(), encrypted=Parts(), required=Parts(), wss=None)
+        # where a path hides the signature it does so in faults too
+        hidden = (
+            Parts(elements=policy.encrypted.elements) if hides_signature(policy, soap.version) else Parts()
+        )
+        policy = replace(policy, signed=Parts(), encrypted=hidden, required=Parts(), wss=None)
     verified = unprotect(
         soap,
         policy,

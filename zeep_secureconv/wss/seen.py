@@ -39,7 +39,7 @@ class SeenSignatures:
             known = self._values.get(value)
             if known is not None and known[0] > now:
                 return False
-            if self._floor is not None and created is not None and created < self._floor:
+            if self._floor is not None and created is not None and created <= self._floor:
                 return False
             self._values[value] = (until, created)
             self._values.move_to_end(value)

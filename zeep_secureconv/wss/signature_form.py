@@ -90,7 +90,10 @@ def _references(info: etree._Element, suite: AlgorithmSuite, limits: Limits) -> 
         raise LimitExceeded("reference", "A signature has too many references")
     if not elements or any(element.tag != _REFERENCE for element in elements):
         raise VerificationError("signature-form", "A signature covers nothing, or holds something unknown")
-    return tuple(_reference(element, suite, limits) for element in elements)
+    references = tuple(_reference(element, suite, limits) for element in elements)
+    if len({reference.id for reference in references}) != len(references):
+        raise VerificationError("signature-form", "A signature covers something twice")
+    return references
 
 
 def _reference(element: etree._Element, suite: AlgorithmSuite, limits: Limits) -> SignedReference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from cryptography import x509
@@ -14,14 +14,22 @@ from lxml import etree
 from ..clock import RandomBytes
 from ..errors import LimitExceeded, VerificationError
 from ..limits import Limits
-from ..names import DS, ENCRYPTED_KEY_SHA1, WSSE, X509_PKI_PATH, X509_V3, XENC, XENC11
+from ..names import DS, ENCRYPTED_KEY_SHA1, WSSE, XENC, XENC11
 from ..policy.model import DerivedKeys
 from ..policy.suites import MGF1_SHA1, RSA_15, RSA_OAEP, SHA1, AlgorithmSuite
 from . import encryption
 from .certificates import same
 from .credentials import ReceivedUsername
 from .forms import cipher_value, only
-from .header import BINARY_TOKEN, CONTEXT_TOKENS, DERIVED_KEYS, ENCRYPTED_KEY, USERNAME, SecurityHeader
+from .header import (
+    BINARY_TOKEN,
+    CERTIFICATES,
+    CONTEXT_TOKENS,
+    DERIVED_KEYS,
+    ENCRYPTED_KEY,
+    USERNAME,
+    SecurityHeader,
+)
 from .kdf import derive_key, password_key
 from .keys import ContextKey, EphemeralKey, Keyring
 from .references import TokenReference, find_certificate, means, read_reference
@@ -60,6 +68,7 @@ class KeySource:
     derived: DerivedKeys = DerivedKeys.NONE
     unsized: bool = False
     place: int | None = None
+    embedded: bool = False
 
     def made(self, secret: bytes, derived: DerivedKeys, *, unsized: bool) -> KeySource:
         """A key that was derived from this one."""
@@ -71,6 +80,7 @@ class KeySource:
             derived=derived,
             unsized=unsized,
             place=self.place,
+            embedded=self.embedded,
         )
 
 
@@ -100,7 +110,7 @@ class KeyResolver:
         self._suite = suite
         self._limits = limits
         self._random = random
-        self._opened: dict[str | None, EphemeralKey] = {}
+        self._opened: dict[bytes, EphemeralKey] = {}
         self._passwords: dict[str, KeySource] = {}
         self._readers: dict[str, Callable[[etree._Element, SecurityHeader, int | None], KeySource]] = {
             **dict.fromkeys(CONTEXT_TOKENS, self._context_of),
@@ -136,10 +146,10 @@ class KeyResolver:
         Raises:
             VerificationError: checks "encrypted-key", "algorithm", "encryption-form"; never because of what is in it.
         """
-        name = element.get("Id")
-        if name not in self._opened:
-            self._opened[name] = self._unwrap(element, header)
-        return self._opened[name]
+        wrapped = cipher_value(element)
+        if wrapped not in self._opened:
+            self._opened[wrapped] = self._unwrap(element, header, wrapped)
+        return self._opened[wrapped]
 
     # ------------------------------------------------------------------------------------------ bases
 
@@ -153,7 +163,8 @@ class KeyResolver:
             read = self._readers.get(str(token.tag))
             if read is None:
                 raise VerificationError("token", "A reference names something that is no token of the policy")
-            return read(token, header, header.place(token))
+            source = read(token, header, header.place(token))
+            return replace(source, place=None, embedded=True) if reference.embedded is not None else source
         if reference.uri is not None:
             return self._context(reference.uri, reference.instance)
         if reference.value_type == ENCRYPTED_KEY_SHA1:
@@ -247,21 +258,22 @@ class KeyResolver:
         known = [*keyring.signers, *((keyring.peer,) if keyring.peer else ())]
         if keyring.trust is not None:
             known.extend(keyring.trust.pins)
-        included = (
-            read_certificates(token)[-1]
+        included = [
+            (read_certificates(token)[-1], header.place(token))
             for token in header.element.iterchildren(BINARY_TOKEN)
-            if token.get("ValueType") in (X509_V3, X509_PKI_PATH)
-        )
-        certificate = find_certificate(reference, chain(known, included))
+            if token.get("ValueType") in CERTIFICATES
+        ]
+        certificate = find_certificate(reference, chain(known, (one for one, _ in included)))
         if certificate is None:
             raise VerificationError(
                 "signer",
                 "The message refers to a certificate that is not known here",
                 hint=f"give the {keyring.role}'s certificate (peer=, or as a pin in trust=)",
             )
-        return KeySource(certificate=certificate)
+        place = next((place for one, place in included if same(one, certificate)), None)
+        return KeySource(certificate=certificate, place=place)
 
-    def _unwrap(self, element: etree._Element, header: SecurityHeader) -> EphemeralKey:
+    def _unwrap(self, element: etree._Element, header: SecurityHeader, wrapped: bytes) -> EphemeralKey:
         """The key that RSA opens; a random one when it cannot be opened, so that failures look alike."""
         identity = self._keyring.decrypting
         if identity is None:
@@ -281,7 +293,6 @@ class KeyResolver:
                 "encrypted-key", "The message is encrypted to another certificate than ours"
             )
         length = encryption.key_length(self._suite.encryption)
-        wrapped = cipher_value(element)
         try:
             key = identity.decrypt(wrapped, encryption.key_transport(self._suite))
         except ValueError:

@@ -22,6 +22,7 @@ from ..policy.model import (
     UsernameToken,
     X509Token,
 )
+from .credentials import LtpaToken, kind_of
 from .credentials import UsernameToken as UsernameCredential
 from .header import SAML_IDS
 from .message_keys import KeyRequest, Piece, SigningKey, username_of
@@ -99,8 +100,10 @@ def _supplied(token: SuppliedToken, request: KeyRequest, _now: datetime) -> Piec
     for credential in request.keyring.tokens:
         if isinstance(credential, UsernameCredential) or credential.leg not in (None, request.keyring.leg):
             continue
-        if credential.satisfies(token):
-            element = credential.element()
+        if isinstance(credential, LtpaToken) and not credential.satisfies(token):
+            continue
+        element = credential.element()  # once: a function may give another one each time
+        if not token.accepts or kind_of(element) in token.accepts:
             attribute = SAML_IDS.get(str(element.tag), _ID)
             if element.get(attribute) is None:
                 element.set(attribute, request.ids.new("token"))

@@ -165,7 +165,7 @@ class _Reader:
         if over_tls and not keyring.over_tls:
             raise VerificationError("transport", "The policy leaves security to TLS, and there is none")
         self.hides = not over_tls and hides_signature(policy, soap.version)
-        self._needed = not over_tls or policy.binding.include_timestamp or bool(policy.supporting)
+        self._needed = not over_tls or policy.binding.include_timestamp or self._has_tokens()
         self._header = SecurityHeader(soap, environment.limits, needed=self._needed)
         self._keys = KeyResolver(
             keyring,
@@ -180,7 +180,7 @@ class _Reader:
         self._signatures: dict[int, VerifiedSignature] = {}
         self._decrypted: list[etree._Element] = []
         self._contents: list[etree._Element] = []
-        self._decrypted_under: set[str] = set()
+        self._secrets: set[str] = set()
         self._ephemeral: EphemeralKey | None = None
         self._undone: set[str] = set()
 
@@ -225,7 +225,24 @@ class _Reader:
             self._need_primary()
 
     def _need_primary(self) -> None:
-        primary_signature(self._signatures.values(), self._binding, self._header, hides=self.hides)
+        primary = primary_signature(self._signatures.values(), self._binding, self._header, hides=self.hides)
+        if primary is not None:
+            self._refuse_second_secret(primary.source)
+
+    def _refuse_second_secret(self, source: KeySource) -> None:
+        """Where one token gives both keys, both come from the same secret.
+
+        Before anything is decrypted: whoever may sign under one secret could try ciphertexts under another.
+        """
+        binding = self._binding
+        if source.certificate is None:
+            self._secrets.add(name_of(source))
+            one = (
+                not isinstance(binding, SymmetricBinding)
+                or binding.signature_token == binding.encryption_token
+            )
+            if one and len(self._secrets) > 1:
+                raise VerificationError("context", "The message is signed and encrypted under two contexts")
 
     def _verify_value(
         self,
@@ -249,17 +266,19 @@ class _Reader:
             raise VerificationError("signature", "A signature does not verify")
         # remembered before anything is decrypted: a changed ciphertext under a good signature is tried once
         now, created, until = self._environment.clock.now(), *self._worth_remembering(form)
-        if seen is not None and not seen.add(self._told_apart(form), until=until, now=now, created=created):
+        if seen is not None and not seen.add(
+            self._told_apart(form, source), until=until, now=now, created=created
+        ):
             raise VerificationError("replay", "The message was received before")
         self._signatures[place] = VerifiedSignature(place, form, source, hidden)
 
-    def _told_apart(self, form: SignatureForm) -> bytes:
+    def _told_apart(self, form: SignatureForm, source: KeySource) -> bytes:
         """What no other message has.
 
-        Over TLS a signature covers the Timestamp alone: two messages of one second have the same from Metro, whose
-        Created has whole seconds. MessageID, which TLS protects like everything else, tells them apart.
+        Over TLS a context's signature covers the Timestamp alone: two messages of one second have the same from Metro,
+        whose Created has whole seconds. MessageID, which TLS protects like everything else, tells them apart.
         """
-        if not isinstance(self._binding, TransportBinding):
+        if not isinstance(self._binding, TransportBinding) or source.certificate is not None:
             return form.value
         return form.value + (read_addressing(self._soap).message_id or "").encode()
 
@@ -348,7 +367,6 @@ class _Reader:
             signatures=tuple(found for _, found in sorted(self._signatures.items())),
             decrypted=tuple(self._decrypted),
             contents=tuple(self._contents),
-            encrypted_under=frozenset(self._decrypted_under),
             ephemeral=self._ephemeral,
         )
 
@@ -414,6 +432,8 @@ class _Reader:
                 raise VerificationError(
                     "reference", "A ReferenceList names something that is not encrypted data"
                 )
+            if len(self._undone) >= self._environment.limits.encrypted_parts:
+                raise LimitExceeded("reference", "The message has too many encrypted parts")
             if within is None or data.getparent() is within:
                 self._decrypt(data, self._keys.open_key(child, self._header) if carried else None)
                 self._undone.add(uri)
@@ -476,6 +496,10 @@ class _Reader:
         return self.hides or self._may_hide_tokens()
 
     def _may_hide_tokens(self) -> bool:
+        return self._has_tokens()
+
+    def _has_tokens(self) -> bool:
+        """Whether the message has supporting tokens: requests have, answers have none."""
         return self._keyring.role == "client" and bool(self._policy.supporting)
 
     def _select(self, paths: tuple[ElementPath, ...]) -> list[etree._Element]:
@@ -504,7 +528,7 @@ class _Reader:
         """The header block takes the place of its wsse11:EncryptedHeader (WSS 1.1, section 9.3)."""
         header, block = wrapper.getparent(), wrapper[0]
         assert header is not None
-        if not isinstance(block.tag, str):
+        if not isinstance(block.tag, str) or block.tag == self._header.element.tag:
             raise decryption_failed()
         header.replace(wrapper, block)
         self._header.forget(wrapper)
@@ -525,8 +549,8 @@ class _Reader:
 
     def _carried_key(self, key: EphemeralKey) -> bytes:
         if isinstance(self._binding, SymmetricBinding):
-            self._decrypted_under.add(name_of(KeySource(ephemeral=key)))
-            self._ephemeral = key
+            return self._symmetric_data_key(self._binding, KeySource(ephemeral=key, secret=key.secret))
+        self._refuse_second_secret(KeySource(ephemeral=key))
         return key.secret
 
     def _data_key(self, data: etree._Element) -> bytes:
@@ -538,6 +562,7 @@ class _Reader:
         if isinstance(binding, AsymmetricBinding):
             # CXF's EncryptedKey stands apart from the list of what it encrypts when encryption came first
             if source.ephemeral is not None and source.derived is DerivedKeys.NONE:
+                self._refuse_second_secret(source)
                 return source.secret
         elif isinstance(binding, SymmetricBinding):
             return self._symmetric_data_key(binding, source)
@@ -549,7 +574,7 @@ class _Reader:
         if source.ephemeral is not None and not self._takes(source.ephemeral):
             raise _foreign_key()
         check_derivation(binding.encryption_token, source)
-        self._decrypted_under.add(name_of(source))
+        self._refuse_second_secret(source)
         self._ephemeral = source.ephemeral or self._ephemeral
         length = encryption.key_length(self._suite.encryption)
         sized = source.derived is not DerivedKeys.NONE and not source.unsized
@@ -567,6 +592,9 @@ class _Reader:
         """
         for found in self._signatures.values():
             found.elements = [element for element in found.elements if not _is_within(element, data)]
+        # what was inside the ciphertext leaves the message with it
+        self._decrypted = [element for element in self._decrypted if not _is_within(element, data)]
+        self._contents = [element for element in self._contents if not _is_within(element, data)]
         decrypted = [path_of(element) for element in self._decrypted]
         contents = [path_of(element) for element in self._contents]
         signed = [[path_of(element) for element in found.elements] for found in self._signatures.values()]

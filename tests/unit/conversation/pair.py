@@ -86,7 +86,9 @@ class Pair:
 
     def read(self, exchange: Exchange) -> tuple[Verified, RequestSecurityToken]:
         """What the service makes of a request for a context."""
-        verified = unprotect(wire(exchange.soap), self.policy.bootstrap.request, self.service_ring, self.environment)
+        verified = unprotect(
+            wire(exchange.soap), self.policy.bootstrap.request, self.service_ring, self.environment
+        )
         assert verified.soap.payload is not None
         return verified, request_from_xml(verified.soap.payload, self.limits)
 

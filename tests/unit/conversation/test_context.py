@@ -89,11 +89,49 @@ def test_a_context_without_a_beginning_or_an_end() -> None:
     assert not endless.is_over(time.clock)
 
 
+def test_what_another_process_received_ages_from_its_receipt() -> None:
+    """A context goes to another process with what the wall clock showed at its receipt, and lives as long there."""
+    time = Time()
+    mine = made(created=NOW - 60 * MINUTE, expires=NOW - 50 * MINUTE, received=time.seconds)
+    time.forward(4 * MINUTE)
+    theirs = mine.for_others(time.clock)
+    assert (theirs.received, theirs.obtained) == (None, NOW)
+    assert theirs.for_others(time.clock) is theirs
+    for context_ in (mine, theirs):
+        assert context_.remaining(time.clock) == 6 * MINUTE
+    time.forward(6 * MINUTE)
+    assert mine.is_over(time.clock)
+    assert theirs.is_over(time.clock)
+
+
+def test_lifetimes_of_any_length_are_measured() -> None:
+    """Lifetimes in the past, without length, of a second and until the year 9999 have their remaining time."""
+    time = Time()
+    for lifetime in (-10 * MINUTE, timedelta(0), timedelta(seconds=1), NOW.replace(year=9999) - NOW):
+        expires = NOW + lifetime
+        for known in ({}, {"received": time.seconds}, {"obtained": NOW}):
+            assert made(expires=expires, **known).remaining(time.clock) == lifetime
+            assert made(expires=expires, **known).is_over(time.clock) is (lifetime <= timedelta(0))
+    assert made(expires=None).remaining(time.clock) is None
+
+
 # ------------------------------------------------------------------------------------------------ keeping
 
 _times = st.none() | st.datetimes(datetime(2000, 1, 1), timezones=st.just(timezone.utc))  # noqa: DTZ001
 _octets = st.none() | st.binary(max_size=50)
 _names = st.text(max_size=20)
+
+
+_keys = st.builds(
+    ContextKey,
+    identifier=_names,
+    instance=st.none() | _names,
+    wsc=_names,
+    secret=st.binary(max_size=64),
+    token=st.binary(max_size=50),
+    attached=_octets,
+    unattached=_octets,
+)
 
 
 @settings(max_examples=100)
@@ -108,16 +146,10 @@ _names = st.text(max_size=20)
         principal=st.none() | _names,
         policy=_names,
         received=st.none() | st.floats(0, 1e6),
-        key=st.builds(
-            ContextKey,
-            identifier=_names,
-            instance=st.none() | _names,
-            wsc=_names,
-            secret=st.binary(max_size=64),
-            token=st.binary(max_size=50),
-            attached=_octets,
-            unattached=_octets,
-        ),
+        obtained=_times,
+        owner=st.none() | _names,
+        first=st.none() | _keys,
+        key=_keys,
     )
 )
 def test_a_context_comes_back_from_its_bytes(mine: SecurityContext) -> None:
@@ -125,6 +157,23 @@ def test_a_context_comes_back_from_its_bytes(mine: SecurityContext) -> None:
     back = SecurityContext.from_bytes(RECORD_KEY, mine.to_bytes(RECORD_KEY))
     assert back == mine
     assert back.received is None
+    assert back.obtained == mine.obtained
+
+
+def test_what_another_version_stored_is_told_apart() -> None:
+    """Bytes in the form of an older or a newer version say so, instead of blaming the key."""
+    data = made().to_bytes(RECORD_KEY)
+    for other in (b"zsc1", b"zsc9"):
+        with pytest.raises(StoreError) as caught:
+            SecurityContext.from_bytes(RECORD_KEY, other + data[4:])
+        assert "another version" in caught.value.message
+        assert caught.value.hint
+    record = made().record()
+    assert SecurityContext.from_record(record) == made()
+    wrong: Any
+    for wrong in ({**record, "version": 1}, {k: v for k, v in record.items() if k != "version"}, [], None):
+        with pytest.raises(StoreError):
+            SecurityContext.from_record(wrong)
 
 
 @pytest.mark.parametrize("length", [16, 24, 32])

@@ -31,7 +31,7 @@ from zeep_secureconv.policy.support import is_supported, supported, unsupported
 
 _SUITE = SUITES["Basic128"]
 _SAML = SuppliedToken(assertion="{urn:sp}SamlToken")
-_TLS = TransportBinding(transport_token=HttpsToken(), algorithm_suite=_SUITE)
+_TLS = TransportBinding(transport_token=HttpsToken(), algorithm_suite=_SUITE, include_timestamp=True)
 
 
 def symmetric(sign: Token | None, encrypt: Token | None) -> Policy:
@@ -113,6 +113,24 @@ def test_what_is_supported(found: Policy) -> None:
         (
             Policy(binding=_TLS, trust=TrustOptions(scope_policy_15=True, require_applies_to=True)),
             "ScopePolicy15",
+        ),
+        (asymmetric(X509Token(derived_keys=DerivedKeys.EITHER)), "derived keys in an AsymmetricBinding"),
+        (
+            with_token(
+                SupportingToken(token=X509Token(), endorsing=True), replace(_TLS, include_timestamp=False)
+            ),
+            "nothing to sign",
+        ),
+        (
+            with_token(SupportingToken(token=UsernameToken(), encrypted_parts=_HEADER)),
+            "encrypted because of a supporting token",
+        ),
+        (
+            with_token(
+                SupportingToken(token=X509Token(include=Include.NEVER), endorsing=True, signed=True),
+                binding(),
+            ),
+            "does not stand in the header",
         ),
     ],
 )

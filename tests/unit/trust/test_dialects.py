@@ -74,12 +74,12 @@ def test_the_standard_dialect_follows_the_generation() -> None:
         dialect_for("http://schemas.xmlsoap.org/ws/2004/04/trust")
 
 
-def test_only_the_actions_of_websphere_validate() -> None:
-    """Validate exists where a stack was seen to have it."""
-    validates = {
-        name for name, dialect in DIALECTS.items() if dialect.action(_VALIDATE, Direction.REQUEST) is not None
-    }
-    assert validates == {"websphere13"}
+def test_every_dialect_validates_with_the_actions_of_ws_trust() -> None:
+    """Validate has no action of its own in WS-SecureConversation; its answer is no collection, as WebSphere's."""
+    for dialect in DIALECTS.values():
+        assert dialect.action(_VALIDATE, Direction.REQUEST) == f"{dialect.wst}/RST/Validate"
+        assert dialect.action(_VALIDATE, Direction.RESPONSE) == f"{dialect.wst}/RSTR/ValidateFinal"
+        assert _VALIDATE not in dialect.collection_for
 
 
 def test_a_dialect_in_another_generation_keeps_its_manners() -> None:

@@ -67,7 +67,8 @@ def test_what_was_forgotten_is_not_taken_again() -> None:
     for number, moment in enumerate(moments[:5]):
         assert seen.add(b"%d" % number, until=NOW + MINUTE, now=moment, created=moment)
     assert not seen.add(b"0", until=NOW + MINUTE, now=moments[5], created=moments[0])
-    assert seen.add(b"late", until=NOW + MINUTE, now=moments[5], created=moments[1])
+    assert not seen.add(b"late", until=NOW + MINUTE, now=moments[5], created=moments[1])
+    assert seen.add(b"late", until=NOW + MINUTE, now=moments[5], created=moments[2])
     assert seen.add(b"5", until=NOW + MINUTE, now=moments[5], created=moments[5])
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -101,6 +102,7 @@ class FileStore:
         self._grace = grace
         self._flight_timeout = flight_timeout
         self._clock = clock
+        self._failed = partial(_failed, self._path)
         self._locks = FileLocks(self._failed)
         self._flights = Flights()
         self._writing = threading.Lock()
@@ -341,11 +343,12 @@ class FileStore:
     def _reached(self, step: str) -> None:
         """Told of each step of a change, so that tests can end a process there."""
 
-    def _failed(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"The store of contexts {self._path} cannot be read or written: {error.strerror}",
-            hint="check the folder, its permissions and the space on the disk",
-        )
+
+def _failed(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"The store of contexts {path} cannot be read or written: {error.strerror}",
+        hint="check the folder, its permissions and the space on the disk",
+    )
 
 
 def _records(plain: bytes) -> dict[RecordKey, _Record]:

@@ -62,13 +62,13 @@ def open_it(place: str, time: Time) -> Open:
 def opened(request: pytest.FixtureRequest, place_of: Callable[[str], str], time: Time) -> Open:
     """Opens a store, the same one each time; takes other arguments for it. That in memory is one object."""
     made: dict[str, MemoryStore] = {}
+    where = place_of(request.param)
 
     def again(**changes: Any) -> Store:
         if request.param == "memory":
             return made.setdefault("it", MemoryStore(clock=time.clock, **changes))
-        return open_store(place, **({"key": KEY, "clock": time.clock} | changes))
+        return open_store(where, **({"key": KEY, "clock": time.clock} | changes))
 
-    place = place_of(request.param)
     return again
 
 

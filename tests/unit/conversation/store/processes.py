@@ -29,7 +29,8 @@ class User:
     def begin(self) -> None:
         """Let it act."""
         assert self._process.stdin is not None
-        print(file=self._process.stdin, flush=True)
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""

@@ -13,8 +13,8 @@ import pytest
 from tests.unit.conversation.store.conftest import Open
 from tests.unit.conversation.store.processes import users
 from tests.unit.conversation.store.test_contract import KEY, OTHER, SERVICE, made
-from tests.unit.conversation.store.user import RECORD, open_store
 from tests.unit.conversation.store.user import KEY as STORE_KEY
+from tests.unit.conversation.store.user import RECORD, open_store
 from tests.unit.messages import SECRET
 from tests.unit.parties import NOW, Time
 from zeep_secureconv import ConfigurationError, SecurityContext, StoreError
@@ -88,7 +88,15 @@ def test_nothing_is_stored_in_the_clear(open_it: Open, place: str) -> None:
     with store.flight(KEY):
         written = _everything(place)
     assert len(written) > 1000
-    for plain in (SECRET, SECRET.hex().encode(), b"urn:uuid:1", b"localhost", b"somebody", b"Identifier", b"parties"):
+    for plain in (
+        SECRET,
+        SECRET.hex().encode(),
+        b"urn:uuid:1",
+        b"localhost",
+        b"somebody",
+        b"Identifier",
+        b"parties",
+    ):
         assert plain not in written
     assert STORE_KEY.hex() not in repr(store)
 
@@ -104,7 +112,9 @@ def _everything(place: str) -> bytes:
     with redis.Redis.from_url(url) as client:
         for name in client.scan_iter(prefix + "*"):
             kind = client.type(name)
-            found += name + (client.get(name) or b"" if kind == b"string" else b"".join(client.zrange(name, 0, -1)))
+            found += name + (
+                client.get(name) or b"" if kind == b"string" else b"".join(client.zrange(name, 0, -1))
+            )
     return found
 
 
@@ -156,7 +166,7 @@ def test_another_key_opens_nothing(open_it: Open) -> None:
     assert _has(open_it())
 
 
-def test_keys_are_exchanged_one_process_after_the_other(open_it: Open, time: Time) -> None:
+def test_keys_are_exchanged_one_process_after_the_other(open_it: Open) -> None:
     """All learn the next key, then all write with it, then it is the only one: at each step all see all."""
     old, learned = open_it(), open_it(previous_keys=[NEW_KEY])
     old.add(KEY, made())
@@ -195,8 +205,7 @@ def _has(store: Store) -> bool:
     """Whether the context is found; a file cannot be opened at all with another key."""
     try:
         return store.get(KEY) == made()
-    except StoreError as error:
-        assert error.hint
+    except StoreError:
         return False
 
 

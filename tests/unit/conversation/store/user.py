@@ -41,6 +41,11 @@ def made(identifier: str, instance: str | None = None) -> SecurityContext:
     )
 
 
+def _say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 class _Mortal(FileStore):
     """Dies at a step of a change."""
 
@@ -69,7 +74,7 @@ def ensure(place: str, journal: str) -> str:
 def hold(place: str, _: str) -> str:
     """Hold the flight until killed."""
     with open_store(place, key=KEY).flight(RECORD):
-        print("held", flush=True)
+        _say("held")
         signal.pause()
     return ""
 
@@ -91,7 +96,7 @@ def work(place: str, _: str) -> str:
         assert old is not None
         new = replace(old, key=context(identifier=old.identifier, instance=str(number)))
         assert store.replace(RECORD, old, new)
-        print(number, flush=True)
+        _say(number)
     return ""
 
 
@@ -106,6 +111,6 @@ def count(place: str, times: str) -> str:
 _ACTS = {act.__name__: act for act in (ensure, hold, die, work, count)}
 
 if __name__ == "__main__":
-    print("ready", flush=True)
+    _say("ready")
     sys.stdin.readline()
-    print(_ACTS[sys.argv[2]](sys.argv[1], *sys.argv[3:] or [""]), flush=True)
+    _say(_ACTS[sys.argv[2]](sys.argv[1], *sys.argv[3:] or [""]))
