@@ -178,3 +178,25 @@ def test_environment_has_the_password(policy_file: Path, pki: Path, monkeypatch:
     with _serving("--policy", policy_file, *options) as (_, ready):
         assert ready["ready"] is True
     assert os.environ["ZEEP_SECURECONV_IDENTITY_PASSWORD"] == "changeit"
+
+
+def test_a_service_with_a_store_remembers(
+    cli: CommandLine, service_options: list[object], credentials: list[object], tmp_path: Path
+) -> None:
+    """A service that is killed and started again at its address goes on with the contexts in its store."""
+    key = tmp_path / "store.key"
+    key.write_text("correct horse battery staple\n")
+    service_store, client_store = (
+        ["--store", f"file:{tmp_path / name}", "--store-key", key] for name in ("service", "client")
+    )
+    events, port = [], "0"
+    for _ in range(2):
+        with _serving(*service_options, *service_store, "--port", port) as (process, ready):
+            port = ready["url"].rpartition(":")[2].partition("/")[0]
+            told = cli("call", ready["wsdl"], "whoami", *credentials, *client_store, "--json").json
+            events.append(told["events"])
+            process.kill()
+    assert events == [["issued"], []]
+    (listed,) = cli("sessions", *service_store, "--json").json["contexts"]
+    assert (listed["role"], listed["identifier"]) == ("service", told["context"]["identifier"])
+    assert listed["principal"].startswith("CN=client")

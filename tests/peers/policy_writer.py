@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.unit.policy.writer import write_policy
 from zeep_secureconv.names import SP_200702, WSA_2005, WSAM, WSP_W3C, WSU
+from zeep_secureconv.policy import Policy, TransportBinding
 
 _WSAW = "http://www.w3.org/2006/05/addressing/wsdl"
 _INCLUDE = f"{SP_200702}/IncludeToken"
@@ -93,6 +95,17 @@ def variant(shape: Shape) -> str:
         f'<variant soap="{shape.soap}" xmlns:wsp="{shape.wsp}" xmlns:sp="{SP_200702}" xmlns:wsu="{WSU}" '
         f'xmlns:wsaw="{_WSAW}" xmlns:wsam="{WSAM}">{policies}</variant>'
     )
+
+
+def written(policy: Policy, *, soap: str = "1.1") -> str:
+    """The file for ``--policies`` that asks for a policy of the model, for every message.
+
+    Args:
+        policy: the policy of the endpoint.
+        soap: "1.1" or "1.2".
+    """
+    tls = ' transport="https"' if isinstance(policy.binding, TransportBinding) else ""
+    return f'<variant soap="{soap}"{tls} xmlns:wsp="{WSP_W3C}">{write_policy(policy, "Endpoint")}</variant>'
 
 
 def _application_binding(shape: Shape) -> str:

@@ -16,6 +16,7 @@ from .failures import EXPLAINED, Failure, explain, printable, report
 from .outcome import Outcome
 from .pki import pki
 from .serve import serve
+from .sessions import sessions
 
 _NAME = "zeep-secureconv"
 _FAILED = 1
@@ -39,7 +40,7 @@ def _commands() -> None:
     """WS-SecureConversation: call SOAP services that demand it, and serve one."""
 
 
-for _command in (demo, call, serve, explain_policy, pki):
+for _command in (demo, call, serve, sessions, explain_policy, pki):
     _commands.add_command(_command)
 
 

@@ -9,18 +9,17 @@ from typing import Any
 import click
 import requests
 import zeep
-from requests.adapters import HTTPAdapter
 from zeep.wsdl.bindings.soap import SoapBinding
 
 from .. import SecureConversation
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ContextExpired
 from .failures import EXPLAINED, explain
-from .options import FILE, credential_options, credentials, dialect_option
+from .options import credential_options, credentials, dialect_option, service_options, store_options
 from .outcome import Outcome, tell
 from .progress import progress
+from .stores import store_of
 from .values import read_values
-
-_TIMEOUT = 60.0
+from .wsdl import read_wsdl, soap_ports, trust_authorities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +37,8 @@ class _Order:
     tls_ca: Path | None
     timeout: float
     repeat: int
+    renew: bool
+    validate: bool
     cancel: bool
     keep: bool
 
@@ -59,26 +60,17 @@ Examples:
 @click.argument("operation")
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
 @credential_options
-@click.option("--peer", type=FILE, metavar="FILE", help="The service's certificate (PEM).")
-@click.option(
-    "--policy",
-    metavar="FILE|PRESET",
-    help="A WSDL or wsp:Policy file, or the name of a preset, to use instead of the WSDL's policy.",
-)
+@service_options
 @dialect_option
 @click.option("--endpoint", metavar="URL", help="Address of the service, instead of the WSDL's.")
 @click.option("--port-name", metavar="NAME", help="The wsdl:port to use, where there are several.")
-@click.option("--tls-ca", type=FILE, metavar="FILE", help="CAs (PEM) for https, instead of the usual ones.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the server.",
-)
+@store_options
 @click.option(
     "--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Make N calls, and time them."
+)
+@click.option("--renew", is_flag=True, help="Renew the context after the first call.")
+@click.option(
+    "--validate", is_flag=True, help="Fail when the service does not confirm that the context is valid."
 )
 @click.option(
     "--cancel", is_flag=True, help="Fail when the service does not confirm the cancelling at the end."
@@ -91,12 +83,14 @@ def call(ctx: click.Context, /, *, values: tuple[str, ...], as_json: bool, **opt
 
     Values are NAME=VALUE; a NAME given again makes a list, NAME:=JSON gives structures, numbers and null.
     Messages are secured as the policy in the WSDL demands; a WSDL without a policy is refused. The security
-    context is issued for the first call and cancelled at the end, unless --keep.
+    context is issued for the first call and cancelled at the end, unless --keep. With --store it is taken from
+    there, if there is one of the same endpoint, policy and credentials, and kept there, unless --cancel.
     """
     if options["cancel"] and options["keep"]:
         raise click.UsageError("--cancel and --keep exclude each other")
-    who = credentials(options)
-    order = _Order(arguments=read_values(values), **options)
+    who, place = credentials(options), {name: options.pop(name) for name in ("store", "store_key")}
+    shared = place["store"] is not None and not options["cancel"]
+    order = _Order(arguments=read_values(values), **{**options, "keep": options["keep"] or shared})
     outcome = Outcome()
     try:
         conversation = SecureConversation(
@@ -108,6 +102,7 @@ def call(ctx: click.Context, /, *, values: tuple[str, ...], as_json: bool, **opt
             policy=order.policy,
             dialect=order.dialect,
             endpoint=order.endpoint,
+            store=store_of(place),
             on_event=outcome.note,
             cancel_on_close=not order.keep,
         )
@@ -127,12 +122,26 @@ def _converse(
         service = _service(client, order)
     try:
         with progress(f"Calling {order.operation}", order.repeat) as step:
-            for _ in range(order.repeat):
+            for number in range(order.repeat):
                 outcome.run(lambda: service[order.operation](**order.arguments))
                 step()
+                if order.renew and number == 0:
+                    conversation.renew()
+        if order.validate:
+            _validate(conversation, outcome)
     except EXPLAINED as error:
         outcome.error = explain(error)
     _end(conversation, order, outcome)
+
+
+def _validate(conversation: SecureConversation, outcome: Outcome) -> None:
+    with progress("Asking whether the context is valid"):
+        outcome.valid = all(conversation.validate(context) for context in conversation.contexts())
+    if not outcome.valid:
+        raise ContextExpired(
+            "The service says that the context is not valid",
+            hint="call again: another is asked for when a call is refused",
+        )
 
 
 def _end(conversation: SecureConversation, order: _Order, outcome: Outcome) -> None:
@@ -158,49 +167,16 @@ def _end(conversation: SecureConversation, order: _Order, outcome: Outcome) -> N
 
 
 def _client(conversation: SecureConversation, session: requests.Session, order: _Order) -> zeep.Client:
-    if order.tls_ca is not None:
-        if not order.tls_ca.is_file():
-            raise ConfigurationError(f"--tls-ca: there is no file {order.tls_ca}", hint="give a PEM file")
-        session.mount("https://", _TrustingAdapter(order.tls_ca))
+    trust_authorities(session, order.tls_ca)
     transport = conversation.transport(
         session=session, timeout=order.timeout, operation_timeout=order.timeout
     )
-    try:
-        return conversation.client(order.wsdl, transport=transport, port_name=order.port_name)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, EXPLAINED):
-            raise
-        # what zeep raises on XML that is no WSDL, or a damaged one
-        raise ConfigurationError(
-            f"zeep cannot read the WSDL: {type(error).__name__}: {error}",
-            hint="check the file or the address",
-        ) from error
-
-
-class _TrustingAdapter(HTTPAdapter):
-    """Trusts the CAs of a file; with ``session.verify`` REQUESTS_CA_BUNDLE in the environment would win.
-
-    Args:
-        authorities: a PEM file.
-    """
-
-    def __init__(self, authorities: Path) -> None:
-        super().__init__()
-        self._authorities = str(authorities)
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send a request over TLS to a server that one of the CAs vouches for."""
-        return super().send(request, *args, **{**kwargs, "verify": self._authorities})
+    return read_wsdl(lambda: conversation.client(order.wsdl, transport=transport, port_name=order.port_name))
 
 
 def _service(client: zeep.Client, order: _Order) -> Any:
     """The port to call, once it is certain that it has the operation and takes the values."""
-    ports = {
-        (service.name, port.name): port
-        for service in client.wsdl.services.values()
-        for port in service.ports.values()
-        if isinstance(port.binding, SoapBinding)
-    }
+    ports = {(service_name, port.name): port for service_name, port in soap_ports(client)}
     if not ports:
         raise ConfigurationError(
             "The WSDL describes no service with a SOAP port", hint="give the WSDL that has the wsdl:service"

@@ -143,6 +143,8 @@ _STORE = (
         type=FILE,
         metavar="FILE",
         multiple=True,
+        envvar="ZEEP_SECURECONV_STORE_KEY",
+        show_envvar=True,
         help="The key of --store: a file with 32 random bytes, or with a passphrase. Given again: older keys.",
     ),
 )
@@ -170,7 +172,9 @@ _WAY = (
         metavar="FILE|PRESET",
         help="A WSDL or wsp:Policy file, or the name of a preset, to use instead of the WSDL's policy.",
     ),
-    click.option("--tls-ca", type=FILE, metavar="FILE", help="CAs (PEM) for https, instead of the usual ones."),
+    click.option(
+        "--tls-ca", type=FILE, metavar="FILE", help="CAs (PEM) for https, instead of the usual ones."
+    ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),

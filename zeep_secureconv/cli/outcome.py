@@ -28,6 +28,7 @@ class Outcome:
     Args:
         result: what the last call gave.
         context: the security context of the calls.
+        valid: what the service says of it; None when it was not asked.
         cancelled: None when there was nothing to cancel, or it was to be kept.
         events: kinds of the events of the conversation, in their order; not that replies were verified, which
             the number of calls tells.
@@ -38,6 +39,7 @@ class Outcome:
 
     result: Any = None
     context: SecurityContext | None = None
+    valid: bool | None = None
     cancelled: bool | None = None
     events: list[str] = field(default_factory=list)
     bootstrap: float | None = None
@@ -72,8 +74,9 @@ class Outcome:
             else {
                 "identifier": context.identifier,
                 "instance": context.instance,
-                "expires": _rfc3339(context.expires),
+                "expires": rfc3339(context.expires),
             },
+            **({} if self.valid is None else {"valid": self.valid}),
             "cancelled": self.cancelled,
             "events": self.events,
             "timing": {
@@ -125,7 +128,8 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _rfc3339(moment: datetime | None) -> str | None:
+def rfc3339(moment: datetime | None) -> str | None:
+    """A time in UTC as RFC 3339 writes it."""
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 

@@ -137,6 +137,18 @@ def _loop_ended(endpoint: str) -> TransportError:
     )
 
 
+def need_open(client: httpx.AsyncClient) -> None:
+    """Refuse a client that was closed.
+
+    Raises:
+        ConfigurationError: when it was.
+    """
+    if client.is_closed:
+        raise ConfigurationError(
+            "The httpx client is closed", hint="call before aclose(), or make a new client"
+        )
+
+
 async def send(
     client: httpx.AsyncClient, address: str, message: bytes, headers: dict[str, str], limits: Limits
 ) -> requests.Response:
@@ -150,10 +162,7 @@ async def send(
         TransportError: when there is no answer.
         LimitExceeded: check "message-size".
     """
-    if client.is_closed:
-        raise ConfigurationError(
-            "The httpx client is closed", hint="call before aclose(), or make a new client"
-        )
+    need_open(client)
     with reaching("The service", endpoint=address):
         async with client.stream(
             "POST", address, content=message, headers=headers, follow_redirects=False

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from lxml import etree
@@ -22,6 +22,9 @@ from .exchange import read_content
 from .flights import Lease
 from .partner import Partner
 from .way import Way
+
+if TYPE_CHECKING:
+    from .async_calls import AsyncCalls
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,37 @@ class Call:
 
 
 CURRENT: ContextVar[Call | None] = ContextVar("zeep_secureconv_call", default=None)
+
+
+@dataclass(eq=False, kw_only=True)
+class Pending:
+    """A call in an event loop, from zeep's egress until its transport secures it.
+
+    Args:
+        owner: the SecureConversation that it belongs to.
+        envelope, headers: what egress was given.
+        held: header blocks and Body content, kept out of the message.
+        make: makes the call; may read files and the network.
+        is_quick: whether it does neither.
+        calls: secures it.
+        applied: whether zeep asked the wsse object too.
+    """
+
+    owner: object
+    envelope: etree._Element
+    headers: dict[str, str]
+    held: Held = field(repr=False)
+    make: Callable[[], Call]
+    is_quick: bool
+    calls: AsyncCalls
+    applied: bool = False
+
+    def is_for(self, envelope: etree._Element, headers: dict[str, str]) -> bool:
+        """Whether these are its request."""
+        return self.envelope is envelope or self.headers is headers
+
+
+PENDING: ContextVar[Pending | None] = ContextVar("zeep_secureconv_pending", default=None)
 
 
 def watch(session: requests.Session) -> None:

@@ -21,7 +21,7 @@ from ..wss.reply import Reply, read_reply
 from .call import Call, Clear, Sent
 from .contexts import Borrowed, Contexts
 from .partner import Partners
-from .way import Way
+from .way import Way, would_block
 
 Recover = Literal["auto", "always", "never"]
 #: Operations that may be executed twice: by name, or told by a function.
@@ -79,6 +79,18 @@ class Calls:
             VerificationError, TokenFault, TransportError: when no context could be got.
         """
         self.protect(call, envelope, self._contexts.borrow(call.partner, self.ready(call)))
+
+    def secure_at_once(self, call: Call, envelope: etree._Element) -> None:
+        """As :meth:`secure`, for event loops: with the context that is there, without waiting for anything.
+
+        Raises:
+            ConfigurationError: when there is none, or something else is missing.
+        """
+        self.ready(call)
+        borrowed = self._contexts.at_hand(call.partner)
+        if borrowed is None:
+            raise would_block()
+        self.protect(call, envelope, borrowed)
 
     def ready(self, call: Call) -> Way:
         """Check that everything that a call needs besides a context is there; the way that it goes.

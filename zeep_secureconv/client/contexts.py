@@ -171,9 +171,18 @@ class Contexts:
                         endpoint=partner.endpoint,
                         context=context.identifier,
                     )
-                return self._keep(partner, held, self._renewed(partner, held, None))
+                return self._keep(partner, held, self._renewed_or_lost(partner, held))
 
         return partner.flight.run(work)
+
+    def _renewed_or_lost(self, partner: Partner, context: SecurityContext) -> SecurityContext:
+        """A context renewed; given up where nobody knows whether its old key still works."""
+        try:
+            return self._renewed(partner, context, None)
+        except (TransportError, VerificationError) as error:
+            if self._store.drop(partner.key, context):
+                self.tell("lost", partner.endpoint, context, error.message)
+            raise
 
     def refresh(self, partner: Partner, context: SecurityContext, way: Way) -> SecurityContext:
         """What follows a context of which the service says that it is over."""
@@ -283,7 +292,7 @@ class Contexts:
             try:
                 return self._renewed(partner, context, way)
             except SecureConversationError as error:
-                log.info("The context %s was not renewed: %s", context.identifier, error.message)
+                log.info("The context %s was not renewed: %r", context.identifier, error.message)
         return self._ask(partner, way)
 
     def _may_renew(self, partner: Partner, context: SecurityContext) -> bool:
@@ -400,7 +409,7 @@ class Contexts:
             try:
                 done = self._initiator.accept_cancel(exchange, self._post(exchange, way))
             except SecureConversationError as error:
-                log.info("The context %s was not cancelled: %s", context.identifier, error.message)
+                log.info("The context %s was not cancelled: %r", context.identifier, error.message)
                 if isinstance(error, TransportError):
                     return False
                 continue

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import zeep
 from lxml import etree
+from zeep.transports import AsyncTransport
 
 from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
 from ..conversation.context import SecurityContext
@@ -25,7 +27,8 @@ from ..trust import DIALECTS
 from ..wss.certificates import Trust
 from ..wss.credentials import Credential, UsernameToken
 from ..wss.keys import Identity
-from .call import CURRENT, Call, hold_back, refuse_settings, watch
+from .async_calls import AsyncCalls
+from .call import CURRENT, PENDING, Call, Held, Pending, hold_back, refuse_settings, watch
 from .calls import Calls, Idempotent, Recover, Recovery
 from .contexts import Contexts
 from .events import Event
@@ -33,7 +36,10 @@ from .parties import Parties, Peer
 from .partner import Partners
 from .policies import Policies
 from .transport import SecureTransport
-from .way import RequestsWay
+from .way import NoWay, RequestsWay, Way
+
+if TYPE_CHECKING:
+    from .async_transport import AsyncSecureTransport
 
 _LONG_FORM = "write Client(wsdl, wsse=sc, plugins=[sc]) or sc.client(wsdl)"
 
@@ -122,6 +128,8 @@ class SecureConversation(zeep.Plugin):
         self._calls = Calls(
             self._partners, self._contexts, self._environment, Recovery(mode=recover, idempotent=idempotent)
         )
+        self._asynchronous = AsyncCalls(self._calls, self._contexts)
+        self._transports: weakref.WeakSet[AsyncSecureTransport] = weakref.WeakSet()
         self._endpoint = endpoint
         self._cancels = cancel_on_close and store is None
 
@@ -145,27 +153,53 @@ class SecureConversation(zeep.Plugin):
         """
         binding = operation.binding
         refuse_settings(binding.wsdl.settings)
-        version = str(envelope.tag)[1:].partition("}")[0]
-        partner = self._partners.of_call(binding_options["address"], binding, version, way)
-        policy = partner.operation(operation.name, None)
-        transport = binding.wsdl.transport
-        watch(transport.session)
-        action = operation.abstract.wsa_action or http_headers.get("SOAPAction", "").strip('"')
-        CURRENT.set(
-            Call(
-                owner=self,
-                held=hold_back(envelope),
-                way=RequestsWay(transport.session, transport.operation_timeout),
-                partner=partner,
-                operation=policy,
-                has_output=operation.output is not None,
-                action=action or min(policy.actions, default=""),
-                envelope=envelope,
-                headers=http_headers,
-                from_plugin=True,
-            )
+        way, held = _way_of(binding.wsdl.transport), hold_back(envelope)
+        version, address = str(envelope.tag)[1:].partition("}")[0], binding_options["address"]
+        make = partial(
+            self._call, envelope, http_headers, operation, address=address, version=version, way=way, held=held
         )
+        if isinstance(way, (RequestsWay, NoWay)):
+            CURRENT.set(make())
+        else:
+            PENDING.set(
+                Pending(
+                    owner=self,
+                    envelope=envelope,
+                    headers=http_headers,
+                    held=held,
+                    make=make,
+                    is_quick=self._partners.is_known(address, binding, version, way),
+                    calls=self._asynchronous,
+                )
+            )
         return envelope, http_headers
+
+    def _call(
+        self,
+        envelope: etree._Element,
+        headers: dict[str, str],
+        operation: Any,
+        *,
+        address: str,
+        version: str,
+        way: Way,
+        held: Held,
+    ) -> Call:
+        partner = self._partners.of_call(address, operation.binding, version, way)
+        policy = partner.operation(operation.name, None)
+        action = operation.abstract.wsa_action or headers.get("SOAPAction", "").strip('"')
+        return Call(
+            owner=self,
+            held=held,
+            way=way,
+            partner=partner,
+            operation=policy,
+            has_output=operation.output is not None,
+            action=action or min(policy.actions, default=""),
+            envelope=envelope,
+            headers=headers,
+            from_plugin=True,
+        )
 
     def apply(
         self, envelope: etree._Element, headers: dict[str, str]
@@ -177,12 +211,20 @@ class SecureConversation(zeep.Plugin):
             PolicyError: when the policy cannot be satisfied.
             VerificationError, TokenFault, TransportError: when no context could be got.
         """
+        pending = PENDING.get()
+        if pending is not None and pending.owner is self and pending.is_for(envelope, headers):
+            # its transport secures it, where it can wait without blocking the event loop
+            pending.applied = True
+            return envelope, headers
         call = CURRENT.get()
         if call is None or not call.is_for(self, envelope, headers):
             call = self._call_without_plugin(envelope, headers)
             CURRENT.set(call)
-        call.recover = partial(self._calls.recover, call)
-        self._calls.secure(call, envelope)
+        if isinstance(call.way, NoWay):
+            self._calls.secure_at_once(call, envelope)
+        else:
+            call.recover = partial(self._calls.recover, call)
+            self._calls.secure(call, envelope)
         return envelope, headers
 
     def _call_without_plugin(self, envelope: etree._Element, headers: dict[str, str]) -> Call:
@@ -325,12 +367,52 @@ class SecureConversation(zeep.Plugin):
         if self._cancels:
             self.cancel()
         self._partners.close()
+        self._asynchronous.close()
 
     def __enter__(self) -> SecureConversation:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    # ------------------------------------------------------------------- the same, for use in event loops
+
+    async def acontext(self, endpoint: str) -> SecurityContext:
+        """As :meth:`context`, without blocking the event loop.
+
+        A thread does the work. Where the awaiting task is cancelled it goes on to the end, so that nothing is lost.
+        """
+        return await self._asynchronous.run(partial(self.context, endpoint))
+
+    async def aissue(self, endpoint: str) -> SecurityContext:
+        """As :meth:`issue`, without blocking the event loop."""
+        return await self._asynchronous.run(partial(self.issue, endpoint))
+
+    async def arenew(self, context: SecurityContext | None = None) -> SecurityContext:
+        """As :meth:`renew`, without blocking the event loop."""
+        return await self._asynchronous.run(partial(self.renew, context))
+
+    async def avalidate(self, context: SecurityContext) -> bool:
+        """As :meth:`validate`, without blocking the event loop."""
+        return await self._asynchronous.run(partial(self.validate, context))
+
+    async def acancel(self, context: SecurityContext | None = None) -> int:
+        """As :meth:`cancel`, without blocking the event loop."""
+        return await self._asynchronous.run(partial(self.cancel, context))
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, without blocking the event loop; closes the httpx clients made by this object, too."""
+        try:
+            await self._asynchronous.run(self.close)
+        finally:
+            for transport in list(self._transports):
+                await transport.aclose_here()
+
+    async def __aenter__(self) -> SecureConversation:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
     # ----------------------------------------------------------------------------------- zeep clients
 
@@ -354,3 +436,51 @@ class SecureConversation(zeep.Plugin):
         transport = SecureTransport(**kwargs)
         watch(transport.session)
         return transport
+
+    def async_client(self, wsdl: str, **kwargs: Any) -> zeep.AsyncClient:
+        """An asynchronous zeep client that is secured by this object: ``await client.service.echo("hello")``.
+
+        This reads the WSDL and returns when that is done; in an event loop, use
+        ``await asyncio.to_thread(sc.async_client, wsdl)``. Each event loop needs a client of its own.
+
+        Args:
+            wsdl: path or URL of the WSDL.
+            kwargs: as for :class:`zeep.AsyncClient`.
+
+        Raises:
+            ConfigurationError: when httpx is not installed.
+        """
+        plugins = [*kwargs.pop("plugins", ()), self]
+        transport = kwargs.pop("transport", None) or self.async_transport()
+        return zeep.AsyncClient(wsdl, wsse=self, plugins=plugins, transport=transport, **kwargs)
+
+    def async_transport(self, **kwargs: Any) -> AsyncSecureTransport:
+        """A zeep transport for asynchronous clients of this object, for one event loop.
+
+        Args:
+            kwargs: as for :class:`zeep.transports.AsyncTransport`. A ``client=`` counts as one that verifies
+                certificates; give ``verify_ssl=False`` with one that does not.
+
+        Raises:
+            ConfigurationError: when httpx is not installed.
+        """
+        try:
+            from .async_transport import AsyncSecureTransport
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                "Asynchronous clients need httpx, which is not installed",
+                hint="pip install 'zeep_secureconv[async]'",
+            ) from error
+        transport = AsyncSecureTransport(**kwargs)
+        self._transports.add(transport)
+        return transport
+
+
+def _way_of(transport: Any) -> Way:
+    """How the messages of a zeep transport travel; what is wrong with answers there is noticed from now on."""
+    if isinstance(transport, AsyncTransport):
+        from .async_transport import async_way_of
+
+        return async_way_of(transport)
+    watch(transport.session)
+    return RequestsWay(transport.session, transport.operation_timeout)

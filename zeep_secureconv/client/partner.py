@@ -78,6 +78,10 @@ class Partner:
         """What a conversation needs, whatever is called in it."""
         return needs(self.conversation.application, self.conversation.bootstrap.request)
 
+    def has_everything(self, operation: OperationPolicy, way: Way) -> bool:
+        """Whether :meth:`need_everything` found nothing missing before."""
+        return (operation.name, way.is_verified(self.endpoint)) in self._checked
+
     def need_everything(self, operation: OperationPolicy, way: Way) -> None:
         """Check, before any traffic, that everything that a call of an operation needs is there.
 

@@ -63,14 +63,15 @@ class RequestsWay:
         return post(self.session, endpoint, soap, action, timeout=self.timeout, limits=limits)
 
     def within(self, seconds: float) -> RequestsWay:
-        """The same way with that much patience."""
-        return replace(self, timeout=seconds)
+        """The same way with that much patience, or less where it has less."""
+        return replace(self, timeout=_shorter(self.timeout, seconds))
 
 
 @dataclass(frozen=True)
 class NoWay:
-    """The way on an asynchronous transport that is not ours: zeep secures a call in the event loop, and nothing may
-    be posted there.
+    """The way on an asynchronous transport that is not ours, where calls are secured in the event loop.
+
+    Nothing may be posted from there.
 
     Args:
         verified: whether calls travel over TLS with verified certificates, where they do over TLS.
@@ -88,19 +89,30 @@ class NoWay:
         Raises:
             ConfigurationError: always.
         """
-        raise ConfigurationError(
-            "There is no security context, and asking for one here would block the event loop",
-            hint="make the client with sc.async_client(wsdl), or its transport with sc.async_transport()",
-        )
+        raise would_block()
 
     def post(self, endpoint: str, soap: Soap, action: str, limits: Limits) -> Soap:  # noqa: ARG002 - as a Way
         """Nothing is posted."""
-        self.need_usable()
-        return soap
+        raise would_block()
 
     def within(self, seconds: float) -> NoWay:  # noqa: ARG002 - as a Way
         """The same."""
         return self
+
+
+def would_block() -> ConfigurationError:
+    """The error where a context would have to be asked for in an event loop."""
+    return ConfigurationError(
+        "There is no security context, and asking for one here would block the event loop",
+        hint="make the client with sc.async_client(wsdl), or its transport with sc.async_transport()",
+    )
+
+
+def _shorter(timeout: Timeout, seconds: float) -> Timeout:
+    if isinstance(timeout, tuple):
+        connect, read = (seconds if one is None else min(one, seconds) for one in timeout)
+        return connect, read
+    return seconds if timeout is None else min(timeout, seconds)
 
 
 def is_https(url: str) -> bool:

@@ -169,9 +169,11 @@ class Issuer:
         identifier, _ = _name(request.target)
         if identifier != context.identifier:
             raise RequestRefused("InvalidRequest", "A context can be cancelled by itself only")
-        for key, held in self._store.items("service"):
-            if key[1:3] == (self._endpoint, identifier):  # earlier keys too, that faded after a renewal
-                self._store.drop(key, held)
+        # earlier keys, that faded after a renewal, are nothing without the record of the current one: see find()
+        for instance in (None, context.instance):
+            held = self._store.get(self._key(identifier, instance))
+            if held is not None:
+                self._store.drop(self._key(identifier, instance), held)
         return RequestSecurityTokenResponse(wst=request.wst, context=request.context, cancelled=True)
 
     def validate(

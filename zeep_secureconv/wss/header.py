@@ -96,8 +96,7 @@ class SecurityHeader:
         """Add the ids in a subtree.
 
         An id is a wsu:Id anywhere, an Id of XML Signature and XML Encryption elements, or that of a SAML assertion
-        in the header. An application's own Id
-        attributes are none: no reference of ours may find them.
+        in the header. An application's own Id attributes are none: no reference of ours may find them.
 
         Raises:
             VerificationError: check "duplicate-id", when one stands twice in the message.
@@ -109,10 +108,10 @@ class SecurityHeader:
             for name in names:
                 if name is not None:
                     self._add(name, found)
-        for token in self.element:
-            attribute = SAML_IDS.get(str(token.tag))
-            if attribute is not None and token.get(attribute) is not None:
-                self._add(token.get(attribute, ""), token)
+        for token in self.element.iterchildren(*SAML_IDS):
+            name = token.get(SAML_IDS[str(token.tag)])
+            if name is not None:
+                self._add(name, token)
 
     def _add(self, name: str, element: etree._Element) -> None:
         if self._ids.setdefault(name, element) is not element:

@@ -517,7 +517,13 @@ class Judge:
     def _take_endorsement(self, entry: SupportingToken, left: list[VerifiedSignature]) -> KeySource:
         fitting = [found for found in left if fits(entry.token, found.source)]
         required = self._endorsed_parts(entry)
-        fitting.sort(key=lambda found: sum(not is_within(part, found.elements) for part in required))
+        # the one that covers what is asked for, and no more: another entry may ask for the rest
+        fitting.sort(
+            key=lambda found: (
+                sum(not is_within(part, found.elements) for part in required),
+                len(found.elements),
+            )
+        )
         for found in fitting[:1]:
             left.remove(found)
             check_key(entry.token, found.source, self._binding)

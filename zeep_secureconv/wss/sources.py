@@ -212,9 +212,9 @@ class KeyResolver:
             self._passwords[name] = KeySource(
                 username=ReceivedUsername(username=user.username, proven=True),
                 secret=password_key(known, user.salt, user.iterations),
-                place=place,
             )
-        return self._passwords[name]
+        # the same token may stand there twice, and only one of them under the signature
+        return replace(self._passwords[name], place=place)
 
     # ------------------------------------------------------------------------------------ derived keys
 

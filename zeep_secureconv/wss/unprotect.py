@@ -591,7 +591,10 @@ class _Reader:
                 behind it would then be another child of its parent than before.
         """
         for found in self._signatures.values():
-            found.elements = [element for element in found.elements if not _is_within(element, data)]
+            found.elements = [element for element in found.elements if element is not data]
+            if any(_is_within(element, data) for element in found.elements):
+                # it would go away with the ciphertext, as if it had never been in the message
+                raise VerificationError("signed-parts", "Something signed stands in a ciphertext")
         # what was inside the ciphertext leaves the message with it
         self._decrypted = [element for element in self._decrypted if not _is_within(element, data)]
         self._contents = [element for element in self._contents if not _is_within(element, data)]

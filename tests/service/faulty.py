@@ -1,0 +1,277 @@
+"""A proxy on the loopback interface that spoils chosen HTTP exchanges between a client and a service."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import socketserver
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+_PATIENCE = 30.0
+_PIECE = 65_536
+_GARBAGE = bytes(range(256)) * 4
+_BAD_GATEWAY = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+class Step(enum.Enum):
+    """What a request asks for; the value is the end of its SOAPAction, empty for every other."""
+
+    ISSUE = "/RST/SCT"
+    RENEW = "/Renew"
+    CANCEL = "/Cancel"
+    CALL = ""
+
+
+class Fault(enum.Enum):
+    """What happens to an exchange."""
+
+    DROP_BEFORE = "the connection is closed before the service has the request"
+    DROP_AFTER = "the connection is closed in place of the answer"
+    HALF = "the connection is closed in the middle of the answer"
+    DELAY = "the answer comes late, in time"
+    TOO_LATE = "the answer comes when nobody waits for it any more"
+    GARBAGE = "something that is not HTTP comes in place of the answer"
+    GARBAGE_BODY = "HTTP with something that is not XML comes in place of the answer"
+    BAD_GATEWAY = "the service is not asked, and the answer is 502"
+    BAD_GATEWAY_AFTER = "the service is asked, and the answer is 502"
+    RESET_BEFORE = "the connection is reset before the service has the request"
+    RESET_AFTER = "the connection is reset in place of the answer"
+    DOUBLED = "the service gets the request twice; its first answer is passed on"
+    DOUBLED_LAST = "the service gets the request twice; its second answer is passed on"
+
+
+#: The faults with which the service never gets the request.
+UNSEEN = frozenset({Fault.DROP_BEFORE, Fault.BAD_GATEWAY, Fault.RESET_BEFORE})
+
+
+@dataclass(frozen=True)
+class _Message:
+    """An HTTP request or answer."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def octets(self) -> bytes:
+        return self.head + self.body
+
+    def header(self, name: bytes) -> bytes:
+        for line in self.head.split(b"\r\n")[1:]:
+            key, _, value = line.partition(b":")
+            if key.strip().lower() == name:
+                return value.strip()
+        return b""
+
+    @property
+    def step(self) -> Step:
+        action = self.header(b"soapaction").strip(b'"').decode()
+        return next(step for step in Step if action.endswith(step.value))
+
+    def closing(self) -> _Message:
+        """The same, after which the connection ends."""
+        lines = [line for line in self.head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
+        return _Message(b"\r\n".join([lines[0], b"Connection: close", *lines[1:]]), self.body)
+
+
+@dataclass
+class Spoiler:
+    """Spoils the next exchange of one kind.
+
+    Args:
+        step: of what kind.
+        fault: how.
+        late: how long an answer is held back, in seconds.
+    """
+
+    step: Step
+    fault: Fault
+    late: float = 0.0
+    _left: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
+
+    def takes(self, message: _Message) -> bool:
+        """Whether this is the exchange that is spoiled."""
+        return message.step is self.step and self._left.acquire(blocking=False)
+
+
+class FaultyProxy:
+    """Passes HTTP on to a service, each exchange on a connection of its own.
+
+    Args:
+        target: (host, port) of the service.
+
+    Attributes:
+        spoiler: what to spoil, or None.
+        spoiled: how many exchanges were spoiled.
+        steps: what was asked for, in order.
+    """
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.target = target
+        self.spoiler: Spoiler | None = None
+        self.spoiled = 0
+        self.steps: list[Step] = []
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port that it listens on."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> FaultyProxy:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def ask(self, request: _Message) -> _Message:
+        """The service's answer."""
+        with socket.create_connection(self.target, timeout=_PATIENCE) as upstream:
+            upstream.sendall(request.closing().octets)
+            answer = _read(upstream)
+        assert answer is not None, "the service closed the connection"
+        return answer.closing()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 128
+    proxy: FaultyProxy
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    """One connection of a client: one exchange."""
+
+    server: _Server
+    request: socket.socket
+
+    def handle(self) -> None:
+        proxy = self.server.proxy
+        self.request.settimeout(_PATIENCE)
+        message = _read(self.request)
+        if message is None:
+            return
+        proxy.steps.append(message.step)
+        spoiler = proxy.spoiler
+        if spoiler is None or not spoiler.takes(message):
+            self.request.sendall(proxy.ask(message).octets)
+            return
+        proxy.spoiled += 1
+        try:
+            _SPOIL[spoiler.fault](_Exchange(self.request, proxy, message, spoiler.late))
+        except OSError:
+            # the client has gone, as it may
+            return
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """An exchange that is spoiled: one method for each fault."""
+
+    client: socket.socket
+    proxy: FaultyProxy
+    message: _Message
+    late: float
+
+    def ask(self) -> _Message:
+        """The service's answer."""
+        return self.proxy.ask(self.message)
+
+    def drop_before(self) -> None:
+        """The connection ends by itself."""
+
+    def drop_after(self) -> None:
+        self.ask()
+
+    def half(self) -> None:
+        answer = self.ask()
+        self.client.sendall(answer.head + answer.body[: len(answer.body) // 2])
+
+    def delay(self) -> None:
+        answer = self.ask()
+        time.sleep(self.late)
+        self.client.sendall(answer.octets)
+
+    def garbage(self) -> None:
+        self.ask()
+        self.client.sendall(_GARBAGE)
+
+    def garbage_body(self) -> None:
+        self.ask()
+        self.client.sendall(_http(b"200 OK", b"text/xml", _GARBAGE))
+
+    def bad_gateway(self) -> None:
+        self.client.sendall(_http(b"502 Bad Gateway", b"text/html", _BAD_GATEWAY))
+
+    def bad_gateway_after(self) -> None:
+        self.ask()
+        self.bad_gateway()
+
+    def reset_before(self) -> None:
+        # closing with this option sends RST instead of FIN
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.client.close()
+
+    def reset_after(self) -> None:
+        self.ask()
+        self.reset_before()
+
+    def doubled(self) -> None:
+        answer = self.ask()
+        self.ask()
+        self.client.sendall(answer.octets)
+
+    def doubled_last(self) -> None:
+        self.ask()
+        self.client.sendall(self.ask().octets)
+
+
+_SPOIL: dict[Fault, Callable[[_Exchange], None]] = {
+    Fault.DROP_BEFORE: _Exchange.drop_before,
+    Fault.DROP_AFTER: _Exchange.drop_after,
+    Fault.HALF: _Exchange.half,
+    Fault.DELAY: _Exchange.delay,
+    Fault.TOO_LATE: _Exchange.delay,
+    Fault.GARBAGE: _Exchange.garbage,
+    Fault.GARBAGE_BODY: _Exchange.garbage_body,
+    Fault.BAD_GATEWAY: _Exchange.bad_gateway,
+    Fault.BAD_GATEWAY_AFTER: _Exchange.bad_gateway_after,
+    Fault.RESET_BEFORE: _Exchange.reset_before,
+    Fault.RESET_AFTER: _Exchange.reset_after,
+    Fault.DOUBLED: _Exchange.doubled,
+    Fault.DOUBLED_LAST: _Exchange.doubled_last,
+}
+
+
+def _http(status: bytes, media: bytes, body: bytes) -> bytes:
+    head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+    return head % (status, media, len(body)) + body
+
+
+def _read(connection: socket.socket) -> _Message | None:
+    """A request or an answer with a Content-Length; None where the other side closes before it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(_PIECE)
+        if not piece:
+            return None
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    message = _Message(head + b"\r\n\r\n", body)
+    length = int(message.header(b"content-length") or 0)
+    while len(body) < length:
+        piece = connection.recv(_PIECE)
+        if not piece:
+            return None
+        body += piece
+    return _Message(message.head, body)
