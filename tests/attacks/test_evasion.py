@@ -262,23 +262,29 @@ def test_a_key_that_lists_what_it_encrypts_is_of_the_encryption_token(refuses: R
         take(_under_the_key_itself(policy), policy)
 
 
+def _list_apart(sent: Message) -> None:
+    """Have the ReferenceList stand beside its EncryptedKey, which encrypted data names itself, as CXF does."""
+    assert sent.all(".//xenc:EncryptedData/ds:KeyInfo//wsse:Reference")
+    sent.find(".//xenc:EncryptedKey").addnext(sent.find(".//xenc:ReferenceList"))
+
+
+@pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("entry", [username(), username(encrypted=True)])
-def test_a_lifted_user_name(refuses: Refuses, entry: SupportingToken) -> None:
+def test_a_lifted_user_name(refuses: Refuses, entry: SupportingToken, apart: bool) -> None:
     """The encrypted password of one client does not serve in the message that another one signs."""
     policy = asymmetric(supporting=(entry,))
     stolen = genuine(policy)
+    if apart:
+        _list_apart(stolen)
     assert take(stolen, policy).usernames[0].username == "alice"
     bare = replace(policy, supporting=())
     own = genuine(bare, replace(keyrings()[0], signing=identity("client2"), tokens=()))
     assert take(own, bare).signer == identity("client2").certificate
-    key = copy.deepcopy(stolen.find("soap:Header/wsse:Security/xenc:EncryptedKey"))
-    token = copy.deepcopy(stolen.find("soap:Header/wsse:Security/xenc:EncryptedData"))
-    for listed in list(key.iter(f"{{{NS['xenc']}}}DataReference")):
-        parent = listed.getparent()
-        assert parent is not None
-        if listed.get("URI") != f"#{token.get('Id')}":
-            parent.remove(listed)
-    own.security[1:1] = [key, token]
+    token = stolen.find("soap:Header/wsse:Security/xenc:EncryptedData")
+    others = [one for one in stolen.all(".//xenc:DataReference") if one.get("URI") != f"#{token.get('Id')}"]
+    stolen.drop(*others)
+    lists = stolen.all("soap:Header/wsse:Security/xenc:ReferenceList")
+    own.security[1:1] = [stolen.find("soap:Header/wsse:Security/xenc:EncryptedKey"), *lists, token]
     with refuses("context"):
         take(own, policy)
 
@@ -298,7 +304,11 @@ def test_a_derived_key_that_is_its_own_source(refuses: Refuses) -> None:
 # ---------------------------------------------------------------------------------- too much, too often
 
 
-def _nested(sent: Message, key: bytes, *listed: str) -> None:
+#: One prefix of a namespace; or two, so that whatever is put there makes a new tree of the message.
+PREFIXES = [{"p": "urn:q"}, {"p": "urn:q", "q": "urn:q"}]
+
+
+def _nested(sent: Message, key: bytes, prefixes: dict[str, str], *listed: str) -> None:
     """Add an EncryptedData with two others in it."""
 
     def ticket(name: str) -> etree._Element:
@@ -308,33 +318,36 @@ def _nested(sent: Message, key: bytes, *listed: str) -> None:
     outer = ticket("OUTER")
     wrapper = etree.SubElement(outer, "wrapper")
     wrapper.extend([ticket("INNER"), ticket("INNER2")])
-    # two prefixes of one namespace: whatever is put here makes a new tree of the message
-    box = etree.SubElement(sent.header, "{urn:box}Box", nsmap={"p": "urn:q", "q": "urn:q"})
+    box = etree.SubElement(sent.header, "{urn:box}Box", nsmap=prefixes)
     box.append(outer)
     _list(sent, *listed)
 
 
-def test_encrypted_data_inside_encrypted_data() -> None:
+@pytest.mark.parametrize("prefixes", PREFIXES)
+def test_encrypted_data_inside_encrypted_data(prefixes: dict[str, str]) -> None:
     """What was decrypted inside a ciphertext leaves the message with that, and is nowhere reported."""
     policy = with_certificate(encrypted=TICKETS)
     for listed in (("OUTER",), ("INNER", "INNER2", "OUTER"), ("INNER2", "OUTER")):
         sent, key = _with_its_key(replace(policy, encrypted=Parts()))
-        _nested(sent, key, *listed)
+        _nested(sent, key, prefixes, *listed)
         verified = take(sent, policy)
         (ticket,) = verified.decrypted
         assert ticket.text == "OUTER"
         assert ticket.getroottree().getroot() is verified.soap.envelope
 
 
+@pytest.mark.parametrize("prefixes", PREFIXES)
 @pytest.mark.parametrize("listed", [("OUTER", "INNER"), ("INNER", "OUTER", "INNER2")])
-def test_encrypted_data_that_left_the_message(refuses: Refuses, listed: tuple[str, ...]) -> None:
+def test_encrypted_data_that_left_the_message(
+    refuses: Refuses, listed: tuple[str, ...], prefixes: dict[str, str]
+) -> None:
     """What was inside a ciphertext is not found any more once that was decrypted."""
     policy = with_certificate(encrypted=TICKETS)
     sent, key = _with_its_key(replace(policy, encrypted=Parts()))
-    _nested(sent, key, "OUTER")
+    _nested(sent, key, prefixes, "OUTER")
     take(sent, policy)
     sent, key = _with_its_key(replace(policy, encrypted=Parts()))
-    _nested(sent, key, *listed)
+    _nested(sent, key, prefixes, *listed)
     with refuses("reference"):
         take(sent, policy)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from lxml import etree
 
 from ..conversation.context import SecurityContext
 from ..conversation.store import RecordKey
+from ..conversation.store.forks import in_child
 from ..policy.model import SecureConversationToken
 from .call import Call
 from .calls import Calls
@@ -46,9 +46,9 @@ class AsyncCalls:
         self._calls = calls
         self._contexts = contexts
         self._begin()
+        in_child(self._begin)
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._flights: dict[tuple[asyncio.AbstractEventLoop, RecordKey], asyncio.Future[SecurityContext]] = {}
@@ -84,8 +84,6 @@ class AsyncCalls:
 
     def close(self) -> None:
         """Let the threads end, when they have nothing to do any more."""
-        if self._process != os.getpid():
-            self._begin()
         with self._lock:
             threads, self._threads = self._threads, None
         if threads is not None:
@@ -151,9 +149,6 @@ class AsyncCalls:
             raise
 
     def _submit(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        if self._process != os.getpid():
-            # the threads of a parent are not here
-            self._begin()
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         with self._lock:
             if self._threads is None:

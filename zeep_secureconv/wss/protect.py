@@ -271,6 +271,11 @@ class _Message:
         return tuple(values)
 
     def _write(self, place: Piece, key: SigningKey, covered: list[Covered]) -> tuple[etree._Element, bytes]:
+        if not covered:
+            raise PolicyError(
+                "The policy has the message signed, and it names nothing that is in it",
+                hint="ask the service for a policy with sp:IncludeTimestamp, or with sp:SignedParts that are there",
+            )
         return sign(self._header.places[place], self._ids.new("SIG"), key, self._suite, covered)
 
     def _signed_pieces(self, own: Piece | None) -> list[Piece]:

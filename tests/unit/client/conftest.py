@@ -58,18 +58,24 @@ class Service:
         self.events: list[Event] = []
         #: Answers in the service's place where it is set: gets the request, gives status, headers and body, or None.
         self.interfere: Callable[[Posted], tuple[str, dict[str, str], bytes] | None] | None = None
+        self.application = DemonstrationService()
         self.restart()
         server.app = _closing(Published(self._record, self.document))
 
-    def restart(self) -> None:
-        """Forget every context."""
+    def restart(self, **options: Any) -> None:
+        """Forget every context, and go on with further options of the middleware."""
         self._app: Application = SecureConversationMiddleware(
-            DemonstrationService(),
+            self.application,
             policy=self.wsdl,
             identity=identity("server"),
             trust=trust(),
             clock=self.time.clock,
+            **options,
         )
+
+    def execute(self, posted: Posted) -> None:
+        """Do what a request asks, whatever is answered to it."""
+        b"".join(self._app(posted.environ, lambda *_: None))
 
     def kinds(self) -> list[str]:
         """What was asked, in order."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -165,7 +167,7 @@ def test_concurrent_calls_ask_once(service: Service, tmp_path: Path, stored: boo
 
 
 def test_an_error_reaches_all_who_wait(service: Service) -> None:
-    """Where no context is to be had, it is asked for once, and all waiting calls fail, each with an error of its own."""
+    """Where no context is to be had, it is asked for once, and all calls fail, each with an error of its own."""
 
     async def talk(_: SecureConversation, operations: Any) -> list[Any]:
         service.interfere = lambda _: ("500 Oops", {"Content-Type": "text/plain"}, b"no")
@@ -574,6 +576,30 @@ def test_synchronous_methods_are_refused_in_the_event_loop(service: Service) -> 
 
     talking(service, talk)
     assert service.kinds() == ["issue", "echo", "cancel"]
+
+
+_FORKS = """
+import asyncio, os, sys
+from zeep_secureconv import SecureConversation
+
+sc = SecureConversation()
+assert asyncio.run(sc._asynchronous.run(os.getpid)) == os.getpid()
+child = os.fork()
+found = asyncio.run(sc._asynchronous.run(os.getpid))
+assert found == os.getpid()
+if child == 0:
+    os._exit(17)
+print("the child ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    """Those of its parent are not there, and are not waited for."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _FORKS], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "the child ended with 17\n"
 
 
 # ------------------------------------------------------------------------------------- other ways to attach

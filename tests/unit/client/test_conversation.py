@@ -304,10 +304,10 @@ def test_contexts_are_those_alive(service: Service, sc: SecureConversation, clie
     assert sc.contexts() == []
 
 
-def test_an_expired_context_is_replaced(
-    service: Service, sc: SecureConversation, client: zeep.Client
-) -> None:
+def test_an_expired_context_is_replaced(service: Service) -> None:
     """When the lifetime is over the next call asks for a new context, without a failure."""
+    sc = service.conversation(renew_before=timedelta(0))
+    client = sc.client(str(service.wsdl))
     client.service.echo("x")
     (first,) = sc.contexts()
     service.time.forward(HOURS - timedelta(seconds=1))

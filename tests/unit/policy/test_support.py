@@ -83,7 +83,7 @@ _HEADER = Parts(headers=(HeaderPart(namespace="urn:h"),))
 )
 def test_what_is_supported(found: Policy) -> None:
     """Every binding and kind of token can be used."""
-    assert supported(found) is found.binding
+    assert supported(found) == found.binding
     assert is_supported(found)
 
 

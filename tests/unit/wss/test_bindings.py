@@ -497,3 +497,11 @@ def test_entire_headers_and_body() -> None:
     )
     with pytest.raises(PolicyError, match="entire headers"):
         send(message(), symmetric(signed=piece, only_sign_entire_headers_and_body=True))
+
+
+def test_a_signature_over_nothing_is_not_made() -> None:
+    """A policy that names nothing that is in the message leads to an error, not to an empty signature."""
+    empty = symmetric(signed=Parts(elements=(path("absent"),)), include_timestamp=False)
+    with pytest.raises(PolicyError, match="names nothing"):
+        send(message(), empty)
+    there_and_back(symmetric(signed=Parts(elements=(path("absent"),))))
