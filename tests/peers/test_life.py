@@ -123,17 +123,24 @@ def _renew_three_times(sc: Any, service: Any) -> list[SecurityContext]:
 
 
 def test_cxf_forgets_under_load(start: Callable[..., PeerServer], pki: Path) -> None:
-    """With recover="always" no call fails while CXF loses its contexts, and it executed as many as we made."""
+    """With recover="always" calls go on while CXF loses its contexts, and it executes each once.
+
+    A call fails only where CXF lost the context between executing it and securing the answer; it is not sent again.
+    """
     server, told, times = start(CXF), _Told(), 4
     with our_client(pki, recover="always", on_event=told) as sc:
         echo = sc.client(server.wsdl("asym-dk")).service.echo
-        made = [0] * _THREADS
+        made, unanswered = [0] * _THREADS, [0] * _THREADS
 
         def call(number: int) -> None:
             while not done.is_set():
                 text = f"thread {number} call {made[number]}"
-                assert echo(text) == text
-                made[number] += 1
+                try:
+                    assert echo(text) == text
+                    made[number] += 1
+                except UnsecuredFault as fault:
+                    assert fault.message == "No signature token id", fault
+                    unanswered[number] += 1
                 progress.set()
 
         def forget() -> None:
@@ -153,10 +160,12 @@ def test_cxf_forgets_under_load(start: Callable[..., PeerServer], pki: Path) -> 
             futures = [pool.submit(call, number) for number in range(_THREADS)]
             for future in [pool.submit(forget), *futures]:
                 future.result()
-    assert server.stats()["calls"] == sum(made) == told.kinds["verified"]
-    assert told.kinds["lost"] == times
-    assert told.kinds["recovered"] >= times
-    assert server.stats()["issued"] == told.kinds["issued"] == times + 1
+    assert server.stats()["calls"] == sum(made) + sum(unanswered)
+    assert told.kinds["verified"] == sum(made)
+    # after the last time there may be no call any more to notice it
+    assert times - 1 <= told.kinds["lost"] <= times
+    assert told.kinds["recovered"] >= times - 1
+    assert server.stats()["issued"] == told.kinds["issued"] == told.kinds["lost"] + 1
 
 
 def test_cxf_restarts_between_two_calls(start: Callable[..., PeerServer], pki: Path) -> None:

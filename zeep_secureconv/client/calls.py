@@ -36,7 +36,7 @@ class Recovery:
 
     Args:
         mode: "auto": where a fault proves that the call was not executed, or the operation may be executed twice;
-            "always": at every sign of a lost context; "never".
+            "always": at every sign of a lost context, unless the service failed after that; "never".
         idempotent: operations that may be executed twice.
     """
 
@@ -47,7 +47,7 @@ class Recovery:
         """Whether a call of an operation is sent again after a fault with that sign."""
         if sign is Sign.NONE or self.mode == "never":
             return False
-        if self.mode == "always" or sign is not Sign.SUSPECT:
+        if sign.is_proven or (self.mode == "always" and sign is Sign.SUSPECT):
             return True
         return self.idempotent(operation) if callable(self.idempotent) else operation in self.idempotent
 
@@ -167,7 +167,7 @@ class Calls:
         if reply.fault is not None:
             sign = _sign(call, reply, reply.fault)
             if sign is not Sign.NONE and not call.given_up:
-                proven = sign is not Sign.SUSPECT
+                proven = sign.is_proven
                 self._contexts.lose(partner, context, reply.fault.code or "", proven=proven)
             fault = fault_error(
                 reply, doing="calling the service", endpoint=partner.endpoint, context=context.identifier
@@ -201,7 +201,7 @@ class Calls:
         if not self._recovery.sends_again(sign, call.operation.name):
             return False
         call.end()
-        partner, proven = call.partner, sign is not Sign.SUSPECT
+        partner, proven = call.partner, sign.is_proven
         if sign is Sign.RENEW:
             self._contexts.refresh(partner, sent.context, self._way(call))
         elif not self._contexts.lose(partner, sent.context, code, proven=proven):

@@ -39,8 +39,15 @@ class Sign(enum.Enum):
     RENEW = "renew"
     #: The context may be lost; nothing is proven.
     SUSPECT = "suspect"
+    #: The context may be lost, and the service may have executed the request: it failed later.
+    UNANSWERED = "unanswered"
     #: Nothing.
     NONE = "none"
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is certain that the request was not executed."""
+        return self in (Sign.LOST, Sign.RENEW)
 
 
 #: Codes that say, where they are proven, that the message was not executed (WS-SecureConversation 1.4, section 9).
@@ -48,6 +55,9 @@ _PROOFS = {"BadContextToken": Sign.LOST, "RenewNeeded": Sign.RENEW}
 #: Codes of security that speak of something else than the context.
 _NO_SIGN = frozenset({"FailedAuthentication", "UnsupportedSecurityToken", "UnsupportedAlgorithm"})
 _CONVERSATION = frozenset({WSC_2005, WSC_200512})
+#: Codes of SOAP 1.1 and 1.2 for trouble of the service's own. CXF says so when it lost the context while the
+#: application was at work, and cannot secure the answer.
+_OWN_TROUBLE = frozenset({"Server", "Receiver"})
 
 
 def sign_of(reply: Reply, *, declared: bool, over_tls: bool) -> Sign:
@@ -70,8 +80,10 @@ def sign_of(reply: Reply, *, declared: bool, over_tls: bool) -> Sign:
         return _PROOFS[local]
     if namespace in _SECURITY and local not in _NO_SIGN and not _is_signed(reply):
         return Sign.SUSPECT
-    # a fault with security of the context comes from a service that knows it
-    return Sign.SUSPECT if reply.verified is None and namespace not in _SECURITY else Sign.NONE
+    if reply.verified is not None or namespace in _SECURITY:
+        # a fault with security of the context comes from a service that knows it
+        return Sign.NONE
+    return Sign.UNANSWERED if local in _OWN_TROUBLE else Sign.SUSPECT
 
 
 def _is_signed(reply: Reply) -> bool:
