@@ -139,7 +139,8 @@ def test_cxf_forgets_under_load(start: Callable[..., PeerServer], pki: Path) -> 
                     assert echo(text) == text
                     made[number] += 1
                 except UnsecuredFault as fault:
-                    assert fault.message == "No signature token id", fault
+                    if fault.message != "No signature token id":
+                        raise
                     unanswered[number] += 1
                 progress.set()
 

@@ -20,6 +20,10 @@ from .policies import without_password
 from .transport import check_answer, refuse_web_page
 from .way import NoWay, Way
 
+if HTTPX_PROXY_KWARG_NAME is None:
+    # what zeep makes of it when packaging is missing, with httpx or without
+    raise ModuleNotFoundError("zeep's asynchronous transport needs httpx and packaging")
+
 _DOING = "calling the service"
 _NO_LIMITS_KNOWN = Limits()
 

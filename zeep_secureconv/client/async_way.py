@@ -249,7 +249,7 @@ def reaching(
     """
     try:
         yield
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:  # TLS's own comes from older httpcore
         reason = _tls_failure(error) or error
         row = next(row for row in _FAILURES if isinstance(reason, row.failures))
         raise TransportError(

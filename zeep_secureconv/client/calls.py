@@ -222,7 +222,7 @@ class Calls:
         found = self._fault_in(call, call.sent, content) if call.sent is not None else None
         if call.sent is not None and found is not None and found[0] is not Sign.NONE:
             sign, code = found
-            self._contexts.lose(call.partner, call.sent.context, code, proven=sign is not Sign.SUSPECT)
+            self._contexts.lose(call.partner, call.sent.context, code, proven=sign.is_proven)
             call.given_up = True
 
     def _way(self, call: Call) -> Way:

@@ -468,7 +468,7 @@ class SecureConversation(zeep.Plugin):
             from .async_transport import AsyncSecureTransport
         except ModuleNotFoundError as error:
             raise ConfigurationError(
-                "Asynchronous clients need httpx, which is not installed",
+                "Asynchronous clients need httpx and packaging, which are not both installed",
                 hint="pip install 'zeep_secureconv[async]'",
             ) from error
         transport = AsyncSecureTransport(**kwargs)

@@ -91,6 +91,9 @@ def _binding_demands(binding: Binding) -> Iterator[str]:
         tokens = binding.signature_token, binding.encryption_token
         if tokens[0] != tokens[1] and all(isinstance(token, SecureConversationToken) for token in tokens):
             yield "two different SecureConversationTokens, one to sign and one to encrypt"
+        elif isinstance(tokens[1], SecureConversationToken) and tokens[0] != tokens[1]:
+            # whoever signs would have us try ciphertexts of contexts that are not his
+            yield "a SecureConversationToken that encrypts and does not sign"
     elif any(isinstance(t, X509Token) and t.derived_keys is not DerivedKeys.NONE for t in _tokens(binding)):
         yield "derived keys in an AsymmetricBinding"
     if binding.protect_tokens and any(isinstance(t, X509Token) and _is_embedded(t) for t in _tokens(binding)):
