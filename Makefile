@@ -5,17 +5,19 @@
 #   PEERS=auto|required|off  the tests against real Java stacks: where a JDK and Maven are (default), always, never;
 #                          required: those with redis-server too
 #   PYTEST_ARGS='-k …'     further arguments for pytest
+#   SECONDS=600            how long `make soak` takes
 
 PYTHON ?= python3
 PEERS ?= auto
 PYTEST_ARGS ?=
+SECONDS ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test grid lint types wheel-check docs-check bench clean
+.PHONY: help demo test grid lint types wheel-check docs-check bench soak clean
 
 help:
 	@echo 'make demo         the main job on the embedded service, narrated'
@@ -26,6 +28,7 @@ help:
 	@echo 'make wheel-check  the wheel builds, installs in an empty environment and works without the extras'
 	@echo 'make docs-check   runs the code blocks of README.md and docs/'
 	@echo 'make bench        the benchmark against Apache CXF'
+	@echo 'make soak         calls for ten minutes (SECONDS=…) under contexts that live for seconds; memory must stay'
 	@echo 'make clean        removes what the above made'
 
 demo: $(VENV)/.demo
@@ -53,6 +56,9 @@ docs-check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.calls $(BENCH_ARGS)
+
+soak: $(VENV)/.demo
+	SECONDS=$(SECONDS) $(BIN)/python scripts/soak.py
 
 clean:
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

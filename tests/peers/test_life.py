@@ -152,17 +152,19 @@ def test_cxf_forgets_under_load(start: Callable[..., PeerServer], pki: Path) -> 
                     while any(count < goal for count, goal in zip(made, goals, strict=True)):
                         assert progress.wait(60), "the calls stand still"
                         progress.clear()
-                    server.forget()
+                    forgotten.append(server.forget())
             finally:
                 done.set()
 
         done, progress = threading.Event(), threading.Event()
+        forgotten: list[int] = []
         with ThreadPoolExecutor(_THREADS + 1) as pool:
             futures = [pool.submit(call, number) for number in range(_THREADS)]
             for future in [pool.submit(forget), *futures]:
                 future.result()
     assert server.stats()["calls"] == sum(made) + sum(unanswered)
     assert told.kinds["verified"] == sum(made)
+    assert forgotten == [1] * times
     # after the last time there may be no call any more to notice it
     assert times - 1 <= told.kinds["lost"] <= times
     assert told.kinds["recovered"] >= times - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -28,6 +29,8 @@ Recover = Literal["auto", "always", "never"]
 Idempotent = Collection[str] | Callable[[str], bool]
 
 _DOING = "checking a reply"
+#: What a fault has in the clear even where its Body is encrypted: the Action.
+_MAY_BE_FAULT = re.compile(rb"[Ff]ault")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +195,7 @@ class Calls:
             What :meth:`secure` raises.
         """
         sent, clear = call.sent, call.clear
-        if sent is None or clear is None or call.resent or b"Fault" not in content:
+        if sent is None or clear is None or call.resent or not _MAY_BE_FAULT.search(content):
             return False
         found = self._fault_in(call, sent, content)
         if found is None:
@@ -235,8 +238,6 @@ class Calls:
         """
         try:
             soap = Soap.of(parse(content, self._environment.limits))
-            if not soap.is_fault():
-                return None
             reply = self._checked(call, sent, soap, remember=False)
         except SecureConversationError:
             return None

@@ -433,24 +433,18 @@ class Contexts:
 
     def _validated(self, partner: Partner, context: SecurityContext) -> bool:
         """Whether a context is valid. What is refused in one form is tried in the other, as Cancel is."""
-        refused: SecureConversationError | None = None
+        refused: list[SecureConversationError] = []
         for in_full in _forms_of_cancel(partner):
-            try:
-                return self._validated_so(partner, context, in_full=in_full)
-            except TransportError:
-                raise
-            except TokenFault as fault:
-                if fault.name in _OVER:
-                    return False
-                refused = fault
-            except SecureConversationError as error:
-                if isinstance(error, VerificationError):
-                    self.tell("refused", partner.endpoint, context, error.check)
-                refused = error
-        assert refused is not None
-        raise refused
+            answer = self._validated_so(partner, context, in_full=in_full)
+            if isinstance(answer, bool):
+                return answer
+            refused.append(answer)
+        raise refused[-1]
 
-    def _validated_so(self, partner: Partner, context: SecurityContext, *, in_full: bool) -> bool:
+    def _validated_so(
+        self, partner: Partner, context: SecurityContext, *, in_full: bool
+    ) -> bool | SecureConversationError:
+        """Whether a context is valid, or why the service does not say."""
         way = self._partners.way_to(partner)
         ring = replace(partner.keyring, context=context.key, over_tls=way.is_verified(partner.endpoint))
         doing, endpoint, name = "validating a security context", partner.endpoint, context.identifier
@@ -460,20 +454,23 @@ class Contexts:
         try:
             answer = self._initiator.accept_validate(exchange, self._post(exchange, way))
         except SecureConversationError as error:
-            raise error.at(doing=doing, endpoint=endpoint, context=name) from error.__cause__
+            told = error.at(doing=doing, endpoint=endpoint, context=name)
+            if not isinstance(error, VerificationError):
+                raise told from error.__cause__
+            self.tell("refused", endpoint, context, error.check)
+            return told
         if isinstance(answer, bool):
             return answer
-        found = fault_error(answer, doing=doing, endpoint=endpoint, context=name)
         fault = answer.fault
         assert fault is not None
-        if found is None:
-            # signed, and none of security's own: it takes the request for one of the application
-            found = TokenFault(
-                fault.text or "", code=fault.code, verified=True, doing=doing, endpoint=endpoint, context=name
-            )
-        if not (isinstance(found, TokenFault) and found.name in _OVER):
-            found.hint = _NOT_OFFERED
-        raise found
+        # signed, and none of security's own: it takes the request for one of the application
+        found = fault_error(answer, doing=doing, endpoint=endpoint, context=name) or TokenFault(
+            fault.text or "", code=fault.code, verified=True, doing=doing, endpoint=endpoint, context=name
+        )
+        if isinstance(found, TokenFault) and found.name in _OVER:
+            return False
+        found.hint = _NOT_OFFERED
+        return found
 
     def _post(self, exchange: Exchange, way: Way) -> Soap:
         return way.post(exchange.endpoint, exchange.soap, exchange.action, self._environment.limits)

@@ -68,7 +68,7 @@ class SecureConversation(zeep.Plugin):
         recover: whether a call is sent again, once, after a fault that says that the service lost the context:
             "auto" where the fault proves that the call was not executed, or the operation is *idempotent*; "always"
             also where nothing is proven, for networks that forge and double nothing; "never". Needs the transport
-            of :meth:`client`.
+            of :meth:`client` or :meth:`async_client`.
         idempotent: names of operations that may be executed twice, or a function from name to bool.
         clock_skew: how far the service's clock may be off.
         cancel_on_close: cancel the contexts that this object issued when it is closed.
@@ -156,7 +156,14 @@ class SecureConversation(zeep.Plugin):
         way, held = _way_of(binding.wsdl.transport), hold_back(envelope)
         version, address = str(envelope.tag)[1:].partition("}")[0], binding_options["address"]
         make = partial(
-            self._call, envelope, http_headers, operation, address=address, version=version, way=way, held=held
+            self._call,
+            envelope,
+            http_headers,
+            operation,
+            address=address,
+            version=version,
+            way=way,
+            held=held,
         )
         if isinstance(way, (RequestsWay, NoWay)):
             CURRENT.set(make())

@@ -330,7 +330,9 @@ def test_the_wsdl_may_name_the_certificate_of_the_service(service: Service, nami
     wsdl = naming(SERVER.make())
     with service.conversation(peer=None) as sc:
         assert sc.client(wsdl).service.echo("hello") == "hello"
-    assert refused(service.conversation(peer=None, trust=None), wsdl, ConfigurationError, "whom to trust").hint
+    assert refused(
+        service.conversation(peer=None, trust=None), wsdl, ConfigurationError, "whom to trust"
+    ).hint
     with (
         service.conversation(peer=None) as sc,
         pytest.raises(ConfigurationError, match="certificate is not known"),

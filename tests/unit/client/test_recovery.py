@@ -47,7 +47,15 @@ def unsecured(code: str) -> bytes:
 
 
 def secured(service: Service, posted: Posted, context: SecurityContext, code: str, *, parts: bool) -> bytes:
-    """A fault under the context of a request, as the service would send it; without *parts* only the Timestamp is signed."""
+    """A fault under the context of a request, as the service would send it.
+
+    Args:
+        service: the service.
+        posted: the request.
+        context: its context.
+        code: of the fault.
+        parts: secure what the policy says, and not the Timestamp alone.
+    """
     policy = read_wsdl(parse(service.document, Limits())).operations["echo"].response
     if not parts:
         policy = replace(policy, signed=Parts(), encrypted=Parts())

@@ -28,7 +28,8 @@ from zeep_secureconv.trust import Lifetime
 SECOND, MINUTE, HOUR, YEAR = (timedelta(seconds=count) for count in (1, 60, 3600, 365 * 86400))
 REFUSED = (
     "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><s:Fault>"
-    f"<faultcode xmlns:w='{WSSE}'>w:InvalidSecurity</faultcode><faultstring>no</faultstring></s:Fault></s:Body></s:Envelope>"
+    f"<faultcode xmlns:w='{WSSE}'>w:InvalidSecurity</faultcode><faultstring>no</faultstring>"
+    "</s:Fault></s:Body></s:Envelope>"
 ).encode()
 
 
