@@ -3,8 +3,10 @@
 
 Prints a line every tenth of the time and a report at the end, as JSON. Exit status 1 when a call failed, was executed
 twice or not at all, or memory grew by more than what the memory of received signatures needs (it forgets after some
-minutes, by which a message is too old to be taken). Run as ``python scripts/soak.py``; the variables SECONDS (600), THREADS (8),
-LIFETIME (3, in seconds) and GROWTH (8, in MB) change what it does.
+minutes, by which a message is too old to be taken).
+
+Run as ``python scripts/soak.py``; the variables SECONDS (600), THREADS (8), LIFETIME (3, in seconds) and GROWTH (8, in
+MB) change what it does.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_cxf_forgets_under_load(start: Callable[..., PeerServer], pki: Path) -> 
 
     A call fails only where CXF lost the context between executing it and securing the answer; it is not sent again.
     """
-    server, told, times = start(CXF), _Told(), 4
+    server, told, losses = start(CXF), _Told(), 3
     with our_client(pki, recover="always", on_event=told) as sc:
         echo = sc.client(server.wsdl("asym-dk")).service.echo
         made, unanswered = [0] * _THREADS, [0] * _THREADS
@@ -146,28 +146,28 @@ def test_cxf_forgets_under_load(start: Callable[..., PeerServer], pki: Path) -> 
 
         def forget() -> None:
             try:
-                for _ in range(times):
+                for _ in range(_MOST_TURNS):
                     # every thread has got over the last time: a call is sent again once, not twice
                     goals = [count + 2 for count in made]
                     while any(count < goal for count, goal in zip(made, goals, strict=True)):
                         assert progress.wait(60), "the calls stand still"
                         progress.clear()
-                    forgotten.append(server.forget())
+                    if told.kinds["lost"] >= losses:
+                        return
+                    server.forget()
             finally:
                 done.set()
 
         done, progress = threading.Event(), threading.Event()
-        forgotten: list[int] = []
         with ThreadPoolExecutor(_THREADS + 1) as pool:
             futures = [pool.submit(call, number) for number in range(_THREADS)]
             for future in [pool.submit(forget), *futures]:
                 future.result()
     assert server.stats()["calls"] == sum(made) + sum(unanswered)
     assert told.kinds["verified"] == sum(made)
-    assert forgotten == [1] * times
-    # after the last time there may be no call any more to notice it
-    assert times - 1 <= told.kinds["lost"] <= times
-    assert told.kinds["recovered"] >= times - 1
+    # CXF may remember a context again by a request that was on its way: then it is not lost that time
+    assert told.kinds["lost"] >= losses
+    assert told.kinds["recovered"] >= 1
     assert server.stats()["issued"] == told.kinds["issued"] == told.kinds["lost"] + 1
 
 

@@ -136,7 +136,7 @@ class Library:
         if not self._allow_external and not any(
             _is_near(location, home or near) for home in (near, self._home)
         ):
-            return "which is not allowed (allow_external=True allows it)"
+            return "which is not allowed (zeep_secureconv.policy.load_policy(path, allow_external=True) allows it)"
         if self._load is None:
             return "and nothing can be loaded here"
         if len(self._documents) >= _MAX_DOCUMENTS:

@@ -249,7 +249,9 @@ def test_renew_needs_one_of_this_clients_contexts(service: Service) -> None:
     assert sc.renew(own).identifier == own.identifier
 
 
-def test_a_context_that_another_thread_gave_up_is_not_renewed(service: Service) -> None:
+def test_a_context_that_another_thread_gave_up_is_not_renewed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When it is gone by the time that the renewal begins, that is a ContextExpired, and nothing is sent."""
     store = MemoryStore(clock=service.time.clock)
     sc = service.conversation(store=store)
@@ -261,7 +263,7 @@ def test_a_context_that_another_thread_gave_up_is_not_renewed(service: Service) 
         store.drop(key, context)
         return flight(wanted)
 
-    store.flight = late  # type: ignore[method-assign]
+    monkeypatch.setattr(store, "flight", late)
     with pytest.raises(ContextExpired) as caught:
         sc.renew(context)
     assert caught.value.hint
