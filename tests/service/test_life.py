@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.resources import files
 from itertools import product
-from itertools import product
 from pathlib import Path
 from threading import Barrier, Lock
 from typing import Any
