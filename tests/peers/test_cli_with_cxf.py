@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from tests.peers.our_side import CLIENT, PASSWORD
 from tests.peers.peer import PeerClient, PeerServer
+from tests.redis_server import RedisServer
 
 #: Far more than any of this takes: ends a test that would hang.
 _TOO_LONG = 120
@@ -110,3 +112,28 @@ def test_serve(cxf: PeerServer, cxf_client: PeerClient, pki: Path, tmp_path: Pat
         report = _call(pki, ready["wsdl"], "whoami")
         assert report["ok"], report
         assert report["result"] == CLIENT
+
+
+def test_processes_share_a_context_through_redis(
+    cxf: PeerServer, pki: Path, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """Two processes that begin at once ask CXF for one context, and a third one ends it for all."""
+    key = tmp_path / "store.key"
+    key.write_bytes(os.urandom(32))
+    shared = ("--store", redis_server.url, "--store-key", str(key))
+    echo = (cxf.wsdl("asym-dk-basic256"), "echo", "text=hello", *shared)
+    before = cxf.stats()
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: _call(pki, *echo, "--repeat", "20"), range(2)))
+    assert [report["ok"] for report in reports] == [True, True]
+    assert reports[0]["context"] == reports[1]["context"]
+    assert sorted(len(report["events"]) for report in reports) == [0, 1]
+    last = _call(pki, *echo, "--cancel")
+    assert (last["events"], last["cancelled"]) == (["cancelled"], True)
+    after = cxf.stats()
+    assert {name: after[name] - before[name] for name in ("issued", "cancelled", "calls", "faults")} == {
+        "issued": 1,
+        "cancelled": 1,
+        "calls": 41,
+        "faults": 0,
+    }
