@@ -196,9 +196,8 @@ def _password(dice: Dice) -> SymmetricBinding:
 
 
 def _separate(dice: Dice) -> SymmetricBinding:
-    tokens: list[KeyToken] = [_conversation(dice), _certificate(dice, derived_keys=dice.choice(_DERIVED))]
-    dice.shuffle(tokens)
-    return SymmetricBinding(signature_token=tokens[0], encryption_token=tokens[1], **_flags(dice))
+    encrypts = _certificate(dice, derived_keys=dice.choice(_DERIVED))
+    return SymmetricBinding(signature_token=_conversation(dice), encryption_token=encrypts, **_flags(dice))
 
 
 def _certificates(dice: Dice) -> AsymmetricBinding:
@@ -383,12 +382,19 @@ def case(dice: Dice) -> Case:
     """Any policy, SOAP version and direction."""
     found = policy(dice)
     # an answer under a key that is made from a password would want the password of its user
-    one_way = found.binding is not None and _is_password(found.binding)
+    one_way = found.binding is not None and (_is_password(found.binding) or _brings_nothing(found))
     return Case(
         policy=found,
         version=dice.choice([SOAP11, SOAP12]),
         direction=Direction.REQUEST if one_way else dice.choice(list(Direction)),
     )
+
+
+def _brings_nothing(found: Policy) -> bool:
+    """Whether a request may come without the key for its answer: nobody proves one under which nothing is encrypted."""
+    binding = found.binding
+    apart = isinstance(binding, SymmetricBinding) and binding.signature_token != binding.encryption_token
+    return apart and not found.encrypted.body
 
 
 def _is_password(binding: Binding) -> bool:

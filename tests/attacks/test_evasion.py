@@ -49,10 +49,8 @@ from zeep_secureconv.policy import DerivedKeys, Direction, Include, Parts, Polic
 from zeep_secureconv.policy.model import (
     PasswordForm,
     ReferenceStyle,
-    SecureConversationToken,
     SuppliedToken,
     SupportingToken,
-    SymmetricBinding,
     X509Token,
 )
 from zeep_secureconv.policy.suites import HMAC_SHA1, SHA1
@@ -248,17 +246,6 @@ def test_a_key_that_lists_what_it_encrypts_is_derived_from_too(
     policy = with_certificate(token=X509Token(include=Include.NEVER, derived_keys=derived))
     take(genuine(policy), policy)
     with refuses("derived-key"):
-        take(_under_the_key_itself(policy), policy)
-
-
-def test_a_key_that_lists_what_it_encrypts_is_of_the_encryption_token(refuses: Refuses) -> None:
-    """Where a context encrypts, the key of the signature does not."""
-    policy = with_certificate()
-    assert isinstance(policy.binding, SymmetricBinding)
-    split = replace(policy.binding, encryption_token=SecureConversationToken())
-    policy = replace(policy, binding=split)
-    take(genuine(policy), policy)
-    with refuses("token"):
         take(_under_the_key_itself(policy), policy)
 
 
