@@ -76,6 +76,11 @@ def hides_signature(policy: Policy, soap: str) -> bool:
     return any(element.tag == f"{{{DS}}}Signature" for element in select(policy.encrypted.elements, envelope))
 
 
+def holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:
+    """Whether this very element is among *elements*; equality would be the same, but says less."""
+    return any(one is element for one in elements)
+
+
 def is_within(element: etree._Element, others: Iterable[etree._Element]) -> bool:
     """Whether an element is one of *others*, or inside one."""
     wanted = list(others)

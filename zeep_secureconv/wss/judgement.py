@@ -35,7 +35,7 @@ from ..soap.addressing import is_addressing
 from ..soap.envelope import Soap
 from . import base64
 from .credentials import ReceivedToken, ReceivedUsername, kind_of
-from .elements import is_within, select
+from .elements import holds, is_within, select
 from .header import (
     ACTOR,
     BINARY_TOKEN,
@@ -124,11 +124,6 @@ class Opened:
         if element is None:
             return False
         return is_within(element, self.decrypted) or is_within(element, self.contents)
-
-
-def holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:
-    """Whether this very element is among *elements*; equality would be the same, but says less."""
-    return any(one is element for one in elements)
 
 
 # ------------------------------------------------------------------------------------------------ keys

@@ -19,7 +19,7 @@ from ..soap.envelope import Soap
 from . import base64
 from .c14n import canonicalize
 from .cipher import PartCipher
-from .elements import hides_signature, is_within, outermost, select
+from .elements import hides_signature, holds, is_within, outermost, select
 from .header import CONFIRMATION, SAML_IDS, SIGNATURE
 from .keys import ContextKey, EphemeralKey, Keyring
 from .layout import HeaderLayout
@@ -234,7 +234,7 @@ class _Message:
             parts.insert(0, self._soap.body)
         for element in select(signed.elements, self._soap.envelope, self._limits):
             ours = element is header or (element.tag == SIGNATURE and element.getparent() is header)
-            if not ours and not _holds(parts, element):
+            if not ours and not holds(parts, element):
                 self._refuse_half(element)
                 parts.append(element)
         return parts
@@ -307,13 +307,13 @@ class _Message:
             parts.insert(0, self._soap.body)
         extra = select(named.elements, self._soap.envelope, self._limits)
         places = [self._header.places[piece] for piece in self._layout.stamps] if self._over_tls else []
-        return parts + [e for e in extra if not _holds(parts + places, e) and e.tag != SIGNATURE]
+        return parts + [e for e in extra if not holds(parts + places, e) and e.tag != SIGNATURE]
 
     def _covered(self, pieces: list[Piece], parts: list[etree._Element]) -> list[Covered]:
         places = [self._header.places[piece] for piece in pieces]
         covered = [self._covered_piece(piece) for piece in pieces]
         for part in parts:
-            if not _holds(places, part):
+            if not holds(places, part):
                 self.signed.append(etree.QName(part).localname)
                 covered.append((self._id_of(part), self._digest(part)))
         return covered
@@ -345,7 +345,7 @@ class _Message:
         blocks = [block for block in self._blocks() if encrypted.header(str(block.tag))]
         whole = [header, *blocks, *([self._soap.body] if encrypted.body else [])]
         # what is inside of something else that is encrypted needs no more, and would be hidden before it is listed
-        elements = [e for e in elements if not any(_holds(contents, node) for node in e.iterancestors())]
+        elements = [e for e in elements if not any(holds(contents, node) for node in e.iterancestors())]
         for element in elements:
             if not is_within(element, whole):
                 self._replaced.append((element, self._cipher.element(element, listed)))
@@ -369,7 +369,7 @@ class _Message:
             elements += [*header.findall(CONFIRMATION), *header.findall(SIGNATURE)[:1]]
         if not self._over_tls:
             named = select(self._policy.encrypted.elements, self._soap.envelope, self._limits)
-            elements += [e for e in named if e.getparent() is header and not _holds(elements, e)]
+            elements += [e for e in named if e.getparent() is header and not holds(elements, e)]
         for element in _each_once(elements):
             self._cipher.element(element, listed)
 
@@ -385,7 +385,7 @@ class _Message:
         now = []
         for part in parts:
             hiding = [new for node in lines[part] for old, new in self._replaced if old is node]
-            hiding += [node for node in lines[part][1:] if _holds(self._emptied, node)]
+            hiding += [node for node in lines[part][1:] if holds(self._emptied, node)]
             now.append(hiding[-1] if hiding else part)
         return _each_once(now)
 
@@ -395,10 +395,6 @@ class _Message:
 
 def _each_once(elements: Iterable[etree._Element]) -> list[etree._Element]:
     return list(dict.fromkeys(elements))
-
-
-def _holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:
-    return any(one is element for one in elements)
 
 
 # What the header itself holds of signed text is written in canonical form, declarations included.

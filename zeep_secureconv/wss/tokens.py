@@ -154,15 +154,6 @@ def read_context_token(element: etree._Element, limits: Limits) -> ContextTokenN
     return ContextTokenName(identifier=identifier, instance=instance)
 
 
-def read_certificate(element: etree._Element) -> x509.Certificate:
-    """The certificate in a wsse:BinarySecurityToken; of a path, its end.
-
-    Raises:
-        VerificationError: check "token", when it is no X.509 v3 certificate and no path of them.
-    """
-    return read_certificates(element)[-1]
-
-
 def read_certificates(element: etree._Element) -> list[x509.Certificate]:
     """The certificates in a wsse:BinarySecurityToken: one, or a path whose end comes last.
 

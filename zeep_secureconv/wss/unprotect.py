@@ -35,7 +35,7 @@ from . import encryption, signature
 from .c14n import canonicalize
 from .certificates import may_sign, same
 from .credentials import ReceivedToken, ReceivedUsername
-from .elements import hides_signature, select
+from .elements import hides_signature, holds, is_within, select
 from .encryption import decryption_failed
 from .forms import cipher_value, only
 from .header import (
@@ -57,7 +57,6 @@ from .judgement import (
     check_derivation,
     check_length,
     fits_binding,
-    holds,
     name_of,
     primary_signature,
 )
@@ -493,10 +492,7 @@ class _Reader:
 
     def _may_hide(self) -> bool:
         """Whether anything in the header may be encrypted: signatures, or tokens of a request."""
-        return self.hides or self._may_hide_tokens()
-
-    def _may_hide_tokens(self) -> bool:
-        return self._has_tokens()
+        return self.hides or self._has_tokens()
 
     def _has_tokens(self) -> bool:
         """Whether the message has supporting tokens: requests have, answers have none."""
@@ -519,7 +515,7 @@ class _Reader:
         child = security[position]
         if not isinstance(child.tag, str) or child.tag in _NEVER_HIDDEN:
             raise decryption_failed()
-        allowed = self.hides if child.tag in _OF_SIGNING else self._may_hide_tokens()
+        allowed = self.hides if child.tag in _OF_SIGNING else self._has_tokens()
         if not allowed:
             raise decryption_failed()
         self._decrypted.append(child)
@@ -592,12 +588,12 @@ class _Reader:
         """
         for found in self._signatures.values():
             found.elements = [element for element in found.elements if element is not data]
-            if any(_is_within(element, data) for element in found.elements):
+            if any(is_within(element, [data]) for element in found.elements):
                 # it would go away with the ciphertext, as if it had never been in the message
                 raise VerificationError("signed-parts", "Something signed stands in a ciphertext")
         # what was inside the ciphertext leaves the message with it
-        self._decrypted = [element for element in self._decrypted if not _is_within(element, data)]
-        self._contents = [element for element in self._contents if not _is_within(element, data)]
+        self._decrypted = [element for element in self._decrypted if not is_within(element, [data])]
+        self._contents = [element for element in self._contents if not is_within(element, [data])]
         decrypted = [path_of(element) for element in self._decrypted]
         contents = [path_of(element) for element in self._contents]
         signed = [[path_of(element) for element in found.elements] for found in self._signatures.values()]
@@ -639,10 +635,6 @@ class _Reader:
             decrypted=tuple(e for e in (*opened.decrypted, *opened.contents) if e.tag not in _OF_SIGNING),
             signature_values=tuple(signed.form.value for signed in opened.signatures),
         )
-
-
-def _is_within(element: etree._Element, other: etree._Element) -> bool:
-    return element is other or any(node is other for node in element.iterancestors())
 
 
 def _foreign_key() -> VerificationError:

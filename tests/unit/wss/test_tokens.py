@@ -221,8 +221,8 @@ def test_a_binary_token_holds_a_certificate() -> None:
     folded = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
     kinds = (f'ValueType="{X509_V3}"', f'ValueType="{X509_V3}" EncodingType="{BASE64_BINARY}"')
     for attributes in kinds:
-        assert tokens.read_certificate(binary(text, attributes)) == CLIENT.make()
-        assert tokens.read_certificate(binary(folded, attributes)) == CLIENT.make()
+        assert tokens.read_certificates(binary(text, attributes))[-1] == CLIENT.make()
+        assert tokens.read_certificates(binary(folded, attributes))[-1] == CLIENT.make()
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,9 @@ def test_a_binary_token_holds_a_certificate() -> None:
 def test_other_binary_tokens_are_refused(cut: int, attributes: str) -> None:
     """Paths, unknown types and encodings, cut or empty certificates are refused."""
     text = base64.b64encode(CLIENT.make().public_bytes(Encoding.DER)).decode()
-    tokens.read_certificate(binary(text, f'ValueType="{X509_V3}"'))
+    tokens.read_certificates(binary(text, f'ValueType="{X509_V3}"'))
     with pytest.raises(VerificationError) as caught:
-        tokens.read_certificate(binary(text[: max(len(text) - cut, 0)], attributes))
+        tokens.read_certificates(binary(text[: max(len(text) - cut, 0)], attributes))
     assert caught.value.check == "token"
 
 
