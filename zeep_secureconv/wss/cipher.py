@@ -8,7 +8,7 @@ from ..clock import RandomBytes
 from ..errors import PolicyError
 from ..names import DS, WSSE, WSSE11, WSU, XENC, XENC_CONTENT, XENC_ELEMENT
 from . import base64, encryption
-from .message_keys import EncryptionKey, Ids
+from .pieces import EncryptionKey, Ids
 
 _TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 

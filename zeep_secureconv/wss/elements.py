@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from lxml import etree
@@ -42,7 +42,7 @@ def select(
             raise PolicyError(f"The policy's XPath {path.xpath!r} names something else than elements")
         if len(nodes) > limits.references:
             raise LimitExceeded("elements", "A XPath of the policy names too many elements")
-        found.extend(node for node in nodes if not any(node is known for known in found))
+        found.extend(node for node in nodes if node not in found)
     return found
 
 
@@ -76,23 +76,16 @@ def hides_signature(policy: Policy, soap: str) -> bool:
     return any(element.tag == f"{{{DS}}}Signature" for element in select(policy.encrypted.elements, envelope))
 
 
-def holds(elements: Iterable[etree._Element], element: etree._Element) -> bool:
-    """Whether this very element is among *elements*; equality would be the same, but says less."""
-    return any(one is element for one in elements)
+def holds(elements: Collection[etree._Element], element: etree._Element) -> bool:
+    """Whether this very element is among *elements*: an element of lxml equals nothing but itself."""
+    return element in elements
 
 
-def is_within(element: etree._Element, others: Iterable[etree._Element]) -> bool:
+def is_within(element: etree._Element, others: Collection[etree._Element]) -> bool:
     """Whether an element is one of *others*, or inside one."""
-    wanted = list(others)
-    line = (element, *element.iterancestors())
-    return any(node is other for node in line for other in wanted)
+    return element in others or any(node in others for node in element.iterancestors())
 
 
-def outermost(elements: Iterable[etree._Element]) -> list[etree._Element]:
+def outermost(elements: Collection[etree._Element]) -> list[etree._Element]:
     """Those that are not inside another one of them."""
-    everything = list(elements)
-    return [
-        element
-        for element in everything
-        if not any(node is other for node in element.iterancestors() for other in everything)
-    ]
+    return [element for element in elements if not any(node in elements for node in element.iterancestors())]

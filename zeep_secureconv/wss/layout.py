@@ -9,7 +9,7 @@ from lxml import etree
 
 from ..names import DS, WSSE, WSSE11, WSU, XENC
 from ..policy.model import AsymmetricBinding, Binding, Layout
-from .message_keys import MessageKeys, Piece
+from .pieces import MessageKeys, Piece
 from .supporting import Carried
 
 _PREFIXES = {WSSE: "wsse", WSU: "wsu", DS: "ds", WSSE11: "wsse11", XENC: "xenc"}

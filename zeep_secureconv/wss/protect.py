@@ -23,8 +23,9 @@ from .elements import hides_signature, holds, is_within, outermost, select
 from .header import CONFIRMATION, SAML_IDS, SIGNATURE
 from .keys import ContextKey, EphemeralKey, Keyring
 from .layout import HeaderLayout
-from .message_keys import Ids, KeyRequest, Piece, SigningKey, message_keys
-from .seen import OLDEST, SeenSignatures
+from .message_keys import message_keys
+from .pieces import Ids, KeyRequest, Piece, SigningKey
+from .seen import OLDEST, Seen
 from .signing import Covered, digest_of, sign
 from .supporting import Carried, hides_tokens, supporting_tokens
 from .times import write_time
@@ -69,7 +70,7 @@ def protect(
     direction: Direction,
     message_id: str | None = None,
     confirm: tuple[bytes, ...] = (),
-    seen: SeenSignatures | None = None,
+    seen: Seen | None = None,
 ) -> Protected:
     """Sign and encrypt a message in place, as *policy* says.
 
@@ -260,7 +261,8 @@ class _Message:
             covered = self._covered(self._signed_pieces(layout.keys.signing.token), parts)
             element, value = self._write(layout.signature, layout.keys.signing, covered)
             values.append(value)
-            anchors = [(element.get("Id", ""), self._digest(element))]
+            if layout.endorsements:
+                anchors = [(element.get("Id", ""), self._digest(element))]
         for carried, place in layout.endorsements.items():
             assert carried.key is not None
             pieces = [carried.key.token] if self._protects(carried.key.token) else []
@@ -329,9 +331,11 @@ class _Message:
 
     def _id_of(self, part: etree._Element) -> str:
         own = "Id" if str(part.tag).startswith(_CRYPTO) else SAML_IDS.get(str(part.tag), _ID)
-        if part.get(own) is None:
-            part.set(own, self._ids.new("id"))
-        return part.get(own, "")
+        name = part.get(own)
+        if name is None:
+            name = self._ids.new("id")
+            part.set(own, name)
+        return name
 
     # ---------------------------------------------------------------------------------------- encryption
 

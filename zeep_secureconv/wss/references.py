@@ -89,8 +89,8 @@ def read_reference(element: etree._Element | None) -> TokenReference:
 
 def _either(element: etree._Element, local: str) -> str | None:
     """An attribute of WS-SecureConversation, of either generation."""
-    values = [element.get(f"{{{wsc}}}{local}") for wsc in (WSC_200512, WSC_2005)]
-    return next((value for value in values if value is not None), None)
+    value = element.get(f"{{{WSC_200512}}}{local}")
+    return element.get(f"{{{WSC_2005}}}{local}") if value is None else value
 
 
 def _direct(child: etree._Element) -> TokenReference | None:

@@ -13,7 +13,7 @@ from .elements import hides_signature
 from .header import ENCRYPTED_DATA, SIGNATURE, find_security
 from .keys import Keyring
 from .protect import Protected
-from .seen import SeenSignatures
+from .seen import Seen
 from .unprotect import Verified, unprotect
 
 
@@ -42,7 +42,7 @@ def read_reply(
     environment: Environment,
     *,
     request: Protected,
-    seen: SeenSignatures | None,
+    seen: Seen | None,
 ) -> Reply:
     """Check an answer to *request*.
 

@@ -11,7 +11,7 @@ from ..policy.suites import AlgorithmSuite
 from . import base64, signature
 from .c14n import canonicalize
 from .layout import is_renamed
-from .message_keys import SigningKey
+from .pieces import SigningKey
 
 #: (id, digest as base64) of a part that a signature covers.
 Covered = tuple[str, str]

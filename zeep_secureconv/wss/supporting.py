@@ -25,7 +25,8 @@ from ..policy.model import (
 from .credentials import LtpaToken, kind_of
 from .credentials import UsernameToken as UsernameCredential
 from .header import SAML_IDS
-from .message_keys import KeyRequest, Piece, SigningKey, username_of
+from .message_keys import username_of
+from .pieces import KeyRequest, Piece, SigningKey
 from .tokens import write_certificate
 
 _ID = f"{{{WSU}}}Id"

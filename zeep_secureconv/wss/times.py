@@ -36,5 +36,5 @@ def read_time(text: str | None) -> datetime:
 
 def write_time(moment: datetime) -> str:
     """A time as xs:dateTime in UTC with milliseconds, the form that every stack reads."""
-    utc = moment.astimezone(timezone.utc)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
