@@ -1,15 +1,22 @@
-"""A proxy on the loopback interface that spoils chosen HTTP exchanges between a client and a service."""
+"""A proxy on the loopback interface that spoils chosen HTTP exchanges between a client and a service, also over TLS."""
 
 from __future__ import annotations
 
 import enum
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+from zeep_secureconv.conversation.faults import WSS4J
+from zeep_secureconv.names import SOAP11, WSC_200512
+from zeep_secureconv.soap.envelope import serialize
+from zeep_secureconv.soap.faults import make_fault
 
 _PATIENCE = 30.0
 _PIECE = 65_536
@@ -32,6 +39,7 @@ class Fault(enum.Enum):
     DROP_BEFORE = "the connection is closed before the service has the request"
     DROP_AFTER = "the connection is closed in place of the answer"
     HALF = "the connection is closed in the middle of the answer"
+    HALF_WITHOUT_LENGTH = "the same, and the answer does not say how long it is"
     DELAY = "the answer comes late, in time"
     TOO_LATE = "the answer comes when nobody waits for it any more"
     GARBAGE = "something that is not HTTP comes in place of the answer"
@@ -42,10 +50,36 @@ class Fault(enum.Enum):
     RESET_AFTER = "the connection is reset in place of the answer"
     DOUBLED = "the service gets the request twice; its first answer is passed on"
     DOUBLED_LAST = "the service gets the request twice; its second answer is passed on"
+    FORGED_ERROR = "the service is asked, and what CXF says to everything comes in place of the answer"
+    FORGED_LOSS = "the service is asked, and what WCF says of lost contexts comes in place of the answer"
+    # the connection is closed above without TLS's own end, and here with it (close_notify)
+    TLS_NO_HANDSHAKE = "the connection is closed in the handshake"
+    TLS_END_BEFORE = "TLS is ended before the service has the request"
+    TLS_END_AFTER = "TLS is ended in place of the answer"
+    TLS_END_HALF = "TLS is ended in the middle of the answer"
+    TLS_END_HALF_WITHOUT_LENGTH = "the same, in an answer that does not say how long it is"
 
 
 #: The faults with which the service never gets the request.
-UNSEEN = frozenset({Fault.DROP_BEFORE, Fault.BAD_GATEWAY, Fault.RESET_BEFORE})
+UNSEEN = frozenset(
+    {
+        Fault.DROP_BEFORE,
+        Fault.BAD_GATEWAY,
+        Fault.RESET_BEFORE,
+        Fault.TLS_NO_HANDSHAKE,
+        Fault.TLS_END_BEFORE,
+    }
+)
+#: The faults that there are over TLS alone, and those of the others that end a connection.
+TLS_ALONE = frozenset(fault for fault in Fault if fault.name.startswith("TLS"))
+ENDINGS = TLS_ALONE | {
+    Fault.DROP_BEFORE,
+    Fault.DROP_AFTER,
+    Fault.HALF,
+    Fault.HALF_WITHOUT_LENGTH,
+    Fault.RESET_BEFORE,
+    Fault.RESET_AFTER,
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +110,11 @@ class _Message:
         lines = [line for line in self.head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         return _Message(b"\r\n".join([lines[0], b"Connection: close", *lines[1:]]), self.body)
 
+    def without_length(self) -> _Message:
+        """The same, whose end is that of the connection."""
+        lines = [line for line in self.head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
+        return _Message(b"\r\n".join(lines), self.body)
+
 
 @dataclass
 class Spoiler:
@@ -85,16 +124,22 @@ class Spoiler:
         step: of what kind.
         fault: how.
         late: how long an answer is held back, in seconds.
+        gate: holds an answer back until it is set, instead.
     """
 
     step: Step
     fault: Fault
     late: float = 0.0
+    gate: threading.Event | None = None
     _left: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
 
     def takes(self, message: _Message) -> bool:
         """Whether this is the exchange that is spoiled."""
         return message.step is self.step and self._left.acquire(blocking=False)
+
+    def takes_connection(self) -> bool:
+        """Whether this is a connection on which there will be no exchange at all: nobody knows what it was for."""
+        return self.fault is Fault.TLS_NO_HANDSHAKE and self._left.acquire(blocking=False)
 
 
 class FaultyProxy:
@@ -102,18 +147,22 @@ class FaultyProxy:
 
     Args:
         target: (host, port) of the service.
+        tls: speaks TLS with the clients, though not with the service.
 
     Attributes:
         spoiler: what to spoil, or None.
         spoiled: how many exchanges were spoiled.
         steps: what was asked for, in order.
+        asked: set once the service was asked in an exchange that is spoiled.
     """
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self.target = target
+        self.tls = tls
         self.spoiler: Spoiler | None = None
         self.spoiled = 0
         self.steps: list[Step] = []
+        self.asked = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -121,7 +170,8 @@ class FaultyProxy:
     @property
     def url(self) -> str:
         """Scheme, host and port that it listens on."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> FaultyProxy:
         self._thread.start()
@@ -156,19 +206,31 @@ class _Handler(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        proxy = self.server.proxy
+        proxy, spoiler = self.server.proxy, self.server.proxy.spoiler
         self.request.settimeout(_PATIENCE)
+        if spoiler is not None and spoiler.takes_connection():
+            proxy.steps.append(spoiler.step)
+            proxy.spoiled += 1
+            self.request.recv(_PIECE)
+            return
+        if proxy.tls is not None:
+            self.request = proxy.tls.wrap_socket(self.request, server_side=True)
+        try:
+            self._pass_on(proxy, spoiler)
+        finally:
+            self.request.close()
+
+    def _pass_on(self, proxy: FaultyProxy, spoiler: Spoiler | None) -> None:
         message = _read(self.request)
         if message is None:
             return
         proxy.steps.append(message.step)
-        spoiler = proxy.spoiler
         if spoiler is None or not spoiler.takes(message):
             self.request.sendall(proxy.ask(message).octets)
             return
         proxy.spoiled += 1
         try:
-            _SPOIL[spoiler.fault](_Exchange(self.request, proxy, message, spoiler.late))
+            _SPOIL[spoiler.fault](_Exchange(self.request, proxy, message, spoiler))
         except OSError:
             # the client has gone, as it may
             return
@@ -181,7 +243,7 @@ class _Exchange:
     client: socket.socket
     proxy: FaultyProxy
     message: _Message
-    late: float
+    spoiler: Spoiler
 
     def ask(self) -> _Message:
         """The service's answer."""
@@ -194,12 +256,51 @@ class _Exchange:
         self.ask()
 
     def half(self) -> None:
-        answer = self.ask()
+        self._send_half(self.ask())
+
+    def half_without_length(self) -> None:
+        self._send_half(self.ask().without_length())
+
+    def _send_half(self, answer: _Message) -> None:
         self.client.sendall(answer.head + answer.body[: len(answer.body) // 2])
+
+    def forged_error(self) -> None:
+        self._forge(f"{{{WSS4J}}}SecurityError")
+
+    def forged_loss(self) -> None:
+        self._forge(f"{{{WSC_200512}}}BadContextToken")
+
+    def _forge(self, code: str) -> None:
+        self.ask()
+        forged = serialize(make_fault(SOAP11, code=code, text="forged").envelope)
+        self.client.sendall(_http(b"500 Internal Server Error", b"text/xml", forged))
+
+    def end_before(self) -> None:
+        assert isinstance(self.client, ssl.SSLSocket)
+        # its own end is sent at once; that of the other side is not waited for
+        self.client.setblocking(False)
+        with suppress(OSError):
+            self.client.unwrap()
+
+    def end_after(self) -> None:
+        self.ask()
+        self.end_before()
+
+    def end_half(self) -> None:
+        self.half()
+        self.end_before()
+
+    def end_half_without_length(self) -> None:
+        self.half_without_length()
+        self.end_before()
 
     def delay(self) -> None:
         answer = self.ask()
-        time.sleep(self.late)
+        self.proxy.asked.set()
+        if self.spoiler.gate is not None:
+            assert self.spoiler.gate.wait(_PATIENCE)
+        else:
+            time.sleep(self.spoiler.late)
         self.client.sendall(answer.octets)
 
     def garbage(self) -> None:
@@ -240,6 +341,7 @@ _SPOIL: dict[Fault, Callable[[_Exchange], None]] = {
     Fault.DROP_BEFORE: _Exchange.drop_before,
     Fault.DROP_AFTER: _Exchange.drop_after,
     Fault.HALF: _Exchange.half,
+    Fault.HALF_WITHOUT_LENGTH: _Exchange.half_without_length,
     Fault.DELAY: _Exchange.delay,
     Fault.TOO_LATE: _Exchange.delay,
     Fault.GARBAGE: _Exchange.garbage,
@@ -250,6 +352,12 @@ _SPOIL: dict[Fault, Callable[[_Exchange], None]] = {
     Fault.RESET_AFTER: _Exchange.reset_after,
     Fault.DOUBLED: _Exchange.doubled,
     Fault.DOUBLED_LAST: _Exchange.doubled_last,
+    Fault.FORGED_ERROR: _Exchange.forged_error,
+    Fault.FORGED_LOSS: _Exchange.forged_loss,
+    Fault.TLS_END_BEFORE: _Exchange.end_before,
+    Fault.TLS_END_AFTER: _Exchange.end_after,
+    Fault.TLS_END_HALF: _Exchange.end_half,
+    Fault.TLS_END_HALF_WITHOUT_LENGTH: _Exchange.end_half_without_length,
 }
 
 

@@ -80,7 +80,9 @@ class AsyncCalls:
         """As :meth:`Calls.recover`."""
         if b"Fault" not in content:
             return False
-        return await self._run_for(call, partial(self._recover, call, envelope, content))
+        gives_up = not self._contexts.in_memory
+        recover = partial(self._calls.recover, call, envelope, content, gives_up=gives_up)
+        return await self._run_for(call, recover)
 
     def close(self) -> None:
         """Let the threads end, when they have nothing to do any more."""
@@ -88,13 +90,6 @@ class AsyncCalls:
             threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=False)
-
-    def _recover(self, call: Call, envelope: etree._Element, content: bytes) -> bool:
-        if self._calls.recover(call, envelope, content):
-            return True
-        if not self._contexts.in_memory:
-            self._calls.give_up(call, content)
-        return False
 
     async def _borrow(self, partner: Partner, way: Way) -> Borrowed:
         while True:
@@ -112,7 +107,7 @@ class AsyncCalls:
         key = (loop, partner.key)
         flight = self._flights.get(key)
         if flight is None or flight.done():
-            flight = self._submit(partial(self._settle, partner, way))
+            flight = self._submit(partial(self._settle, key, partner, way))
             self._flights[key] = flight
             flight.add_done_callback(partial(self._landed, key))
         # neither a cancelled task nor its end may disturb the others
@@ -124,9 +119,16 @@ class AsyncCalls:
         own = copy.copy(error)
         raise own from error.__cause__
 
-    def _settle(self, partner: Partner, way: Way) -> SecurityContext:
-        borrowed = self._contexts.borrow(partner, way)
-        borrowed.lease.end()
+    def _settle(
+        self, key: tuple[asyncio.AbstractEventLoop, RecordKey], partner: Partner, way: Way
+    ) -> SecurityContext:
+        with self._contexts.told_later():
+            try:
+                borrowed = self._contexts.borrow(partner, way)
+            finally:
+                # whoever is told now may wait for a call of his own
+                self._flights.pop(key, None)
+            borrowed.lease.end()
         return borrowed.context
 
     def _landed(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from lxml import etree
+from requests.adapters import HTTPAdapter
 
 from ..conversation.context import SecurityContext
 from ..errors import ConfigurationError, SecureConversationError, TransportError, VerificationError
@@ -206,8 +209,25 @@ class Pending:
 PENDING: ContextVar[Pending | None] = ContextVar("zeep_secureconv_pending", default=None)
 
 
+#: The sessions of calls.
+_WATCHED: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+
+
+def _connect_anew() -> None:
+    """Connections of its own for a forked child: on those of its parent the answers of both would be mixed up."""
+    for session in list(_WATCHED):
+        adapters: list[Any] = [one for one in session.adapters.values() if isinstance(one, HTTPAdapter)]
+        for adapter in adapters:
+            adapter.__setstate__(adapter.__getstate__())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_connect_anew)
+
+
 def watch(session: requests.Session) -> None:
     """Watch the answers on a session: zeep takes an empty 202 for success, and follows redirects by itself."""
+    _WATCHED.add(session)
     hooks = session.hooks["response"]
     if _check_response not in hooks:
         hooks.append(_check_response)

@@ -17,6 +17,7 @@ from ..policy.model import Direction, OperationPolicy, Policy
 from ..soap.addressing import address_request, remove_message_id
 from ..soap.envelope import Soap, parse
 from ..soap.faults import Fault
+from ..wss.header import ENCRYPTED_DATA
 from ..wss.protect import protect
 from ..wss.reply import Reply, read_reply
 from .call import Call, Clear, Sent
@@ -180,13 +181,17 @@ class Calls:
         self._contexts.tell("verified", partner.endpoint, context, "")
         return reply
 
-    def recover(self, call: Call, envelope: etree._Element, content: bytes) -> bool:
+    def recover(
+        self, call: Call, envelope: etree._Element, content: bytes, *, gives_up: bool = False
+    ) -> bool:
         """Secure a call again, under a new context, if its answer is a fault after which it is sent again. Once.
 
         Args:
             call: the call that was answered.
             envelope: its request, which is secured again in place.
             content: the answer.
+            gives_up: otherwise forget its context, if the answer tells that the service did, as :meth:`read` does
+                later. For calls in an event loop, where a store that is not in memory must not be asked.
 
         Returns:
             Whether the request is to be sent again.
@@ -194,54 +199,54 @@ class Calls:
         Raises:
             What :meth:`secure` raises.
         """
-        sent, clear = call.sent, call.clear
-        if sent is None or clear is None or call.resent or not _MAY_BE_FAULT.search(content):
+        sent, clear = call.sent, None if call.resent else call.clear
+        if sent is None or not (clear or gives_up) or not _MAY_BE_FAULT.search(content):
             return False
-        found = self._fault_in(call, sent, content)
-        if found is None:
-            return False
-        sign, code = found
-        if not self._recovery.sends_again(sign, call.operation.name):
-            return False
-        call.end()
-        partner, proven = call.partner, sign.is_proven
+        sign, code = self._sign_in(call, sent, content)
+        if clear is not None and self._recovery.sends_again(sign, call.operation.name):
+            call.end()
+            if self._is_replaced(call, sent, sign, code):
+                self._secure_again(call, envelope, clear, code)
+                return True
+        if gives_up and sign is not Sign.NONE:
+            self._contexts.lose(call.partner, sent.context, code, proven=sign.is_proven)
+            call.given_up = True
+        return False
+
+    def _is_replaced(self, call: Call, sent: Sent, sign: Sign, code: str) -> bool:
+        """Whether another context than that of a call is used from now on."""
         if sign is Sign.RENEW:
-            self._contexts.refresh(partner, sent.context, self._way(call))
-        elif not self._contexts.lose(partner, sent.context, code, proven=proven):
-            return False
+            self._contexts.refresh(call.partner, sent.context, self._way(call))
+            return True
+        return self._contexts.lose(call.partner, sent.context, code, proven=sign.is_proven)
+
+    def _secure_again(self, call: Call, envelope: etree._Element, clear: Clear, code: str) -> None:
         call.resent = True
         clear.restore(envelope)
         remove_message_id(Soap.of(envelope))
         self.secure(call, envelope)
         assert call.sent is not None
-        self._contexts.tell("recovered", partner.endpoint, call.sent.context, code)
-        return True
-
-    def give_up(self, call: Call, content: bytes) -> None:
-        """Forget the context of a call if its answer tells that the service did, as :meth:`read` does later.
-
-        For calls in an event loop, where a store that is not in memory must not be asked.
-        """
-        found = self._fault_in(call, call.sent, content) if call.sent is not None else None
-        if call.sent is not None and found is not None and found[0] is not Sign.NONE:
-            sign, code = found
-            self._contexts.lose(call.partner, call.sent.context, code, proven=sign.is_proven)
-            call.given_up = True
+        self._contexts.tell("recovered", call.partner.endpoint, call.sent.context, code)
 
     def _way(self, call: Call) -> Way:
         return call.way or self._partners.way_to(call.partner)
 
-    def _fault_in(self, call: Call, sent: Sent, content: bytes) -> tuple[Sign, str] | None:
-        """(what the fault in an answer tells of the context, its code); None where there is none that can be read.
+    def _sign_in(self, call: Call, sent: Sent, content: bytes) -> tuple[Sign, str]:
+        """(what the fault in an answer tells of the context, its code); nothing where no fault can be read.
 
-        Whatever is wrong with the answer is told when it is read as the reply.
+        The answer is not remembered, and whatever is wrong with it is told when zeep's own tree of it is read as the
+        reply.
         """
         try:
             soap = Soap.of(parse(content, self._environment.limits))
+            payload = soap.payload
+            if payload is None or not (soap.is_fault() or payload.tag == ENCRYPTED_DATA):
+                return Sign.NONE, ""
             reply = self._checked(call, sent, soap, remember=False)
         except SecureConversationError:
-            return None
-        return None if reply.fault is None else (_sign(call, reply, reply.fault), reply.fault.code or "")
+            return Sign.NONE, ""
+        fault = reply.fault
+        return (Sign.NONE, "") if fault is None else (_sign(call, reply, fault), fault.code or "")
 
     def _checked(self, call: Call, sent: Sent, soap: Soap, *, remember: bool = True) -> Reply:
         return read_reply(

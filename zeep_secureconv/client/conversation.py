@@ -73,7 +73,8 @@ class SecureConversation(zeep.Plugin):
         clock_skew: how far the service's clock may be off.
         cancel_on_close: cancel the contexts that this object issued when it is closed.
         limits: bounds on what the service may send.
-        on_event: called with an :class:`Event` for each thing that happens to a context.
+        on_event: called with an :class:`Event` for each thing that happens to a context. It may call this object and
+            its clients; what it raises is logged.
         clock, random: time and randomness, for tests.
 
     Raises:

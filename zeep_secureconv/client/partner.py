@@ -17,6 +17,7 @@ from ..conversation.policies import ConversationPolicy, conversation_policy, dia
 from ..conversation.store import RecordKey
 from ..conversation.store.forks import in_child
 from ..errors import ConfigurationError, PolicyError
+from ..names import SOAP11, SOAP12
 from ..policy.algorithms import weak_algorithms
 from ..policy.model import EndpointPolicy, OperationPolicy, TransportBinding
 from ..policy.needs import Need, needs
@@ -129,6 +130,8 @@ class Partners:
         self._dialect = dialect
         self._clock = clock
         self._by_key: dict[RecordKey, Partner] = {}
+        #: By endpoint: what contexts are stored under by the policies that the user gave.
+        self._places: dict[str, dict[RecordKey, EndpointPolicy]] = {}
         self._remake()
         in_child(self._remake)
         self._by_binding: weakref.WeakKeyDictionary[Any, dict[tuple[str, str, bool], Partner]] = (
@@ -212,13 +215,35 @@ class Partners:
             return list(self._by_key.values())
 
     def of_record(self, key: RecordKey) -> Partner | None:
-        """The partner whose context is stored under *key*."""
-        return self._by_key.get(key)
+        """The partner whose context is stored under *key*: one that was called, or whose policy the user gave.
+
+        Another process may have asked for the context, and this one has called nobody yet.
+        """
+        known, endpoint = self._by_key.get(key), key[1]
+        if known is not None or not self._policies.is_given(endpoint):
+            return known
+        places = self._places.get(endpoint)
+        if places is None:
+            policy = self._policies.given(endpoint)
+            assert policy is not None
+            versions = {soap: replace(policy, soap=soap) for soap in (SOAP11, SOAP12)}
+            places = {self._place(endpoint, one)[2]: one for one in versions.values()}
+            self._places[endpoint] = places
+        return self._partner(endpoint, places[key], None) if key in places else None
+
+    def _place(
+        self, endpoint: str, policy: EndpointPolicy
+    ) -> tuple[ConversationPolicy, x509.Certificate | None, RecordKey]:
+        """(the conversation under a policy, the certificate that its WSDL names, what its context is stored under)."""
+        conversation = conversation_policy(policy)
+        named = self._named(endpoint, policy, conversation)
+        parties = self._parties.fingerprint(endpoint, named)
+        return conversation, named, ("client", endpoint, conversation.fingerprint, parties)
 
     def _partner(self, endpoint: str, policy: EndpointPolicy, soap: str | None) -> Partner:
-        conversation = conversation_policy(policy if soap is None else replace(policy, soap=soap))
-        named = self._named(endpoint, policy, conversation)
-        key = ("client", endpoint, conversation.fingerprint, self._parties.fingerprint(endpoint, named))
+        conversation, named, key = self._place(
+            endpoint, policy if soap is None else replace(policy, soap=soap)
+        )
         with self._lock:
             known = self._by_key.get(key)
             if known is None:

@@ -10,9 +10,7 @@ from typing import Any
 import requests
 import zeep
 from lxml import etree
-from requests.adapters import HTTPAdapter
 
-from ..conversation.store.forks import in_child
 from ..errors import ConfigurationError, SecureConversationError
 from ..limits import Limits
 from ..soap.envelope import refuse_width
@@ -55,13 +53,6 @@ class SecureTransport(zeep.Transport):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._ways: dict[tuple[object, ...], _Way] = {}
-        in_child(self._remake)
-
-    def _remake(self) -> None:
-        """Connections of its own for a forked child: on those of its parent the answers of both would be mixed up."""
-        adapters: list[Any] = [one for one in self.session.adapters.values() if isinstance(one, HTTPAdapter)]
-        for adapter in adapters:
-            adapter.__setstate__(adapter.__getstate__())
 
     def load(self, url: str) -> bytes:
         """Load a WSDL or a schema.

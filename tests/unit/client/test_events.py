@@ -25,9 +25,9 @@ class _Watched(FileStore):
         super().__init__(path, passphrase=_PASSPHRASE, clock=clock)
         self.seen: list[SecurityContext] = []
 
-    def add(self, key: RecordKey, context: SecurityContext) -> bool:
+    def add(self, key: RecordKey, context: SecurityContext, *, most: int | None = None) -> bool:
         self.seen.append(context)
-        return super().add(key, context)
+        return super().add(key, context, most=most)
 
     def replace(self, key: RecordKey, old: SecurityContext, new: SecurityContext) -> bool:
         self.seen.append(new)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -346,3 +347,59 @@ def test_the_signs_of_unsecured_faults(code: str, plain: Sign, over_tls: Sign) -
     assert sign_of(fault(code), declared=False, over_tls=True) is over_tls
     assert sign_of(fault(code), declared=True, over_tls=True) is Sign.NONE
     assert [sign for sign in Sign if sign.is_proven] == [Sign.LOST, Sign.RENEW]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a stack answers when it lost a context; unsecured, as all of them send it.
+
+    Args:
+        code: of its fault.
+        text: of its fault.
+        executed: whether the service may have executed the call: then it is not sent again even by "always".
+    """
+
+    code: str
+    text: str = "no"
+    executed: bool = False
+
+
+SIGNS = {
+    "this library, WCF": Row(BAD_CONTEXT),
+    "WCF, draft": Row(f"{{{WSC_2005}}}BadContextToken"),
+    "WCF, over": Row(RENEW_NEEDED),
+    "WCF, aborted": Row(f"{{{DOTNET}}}SecuritySessionAborted"),
+    "the specification": Row(f"{{{WSC_200512}}}UnableToRenew"),
+    "CXF": Row(SECURITY_ERROR, "A security error was encountered when verifying the message"),
+    "CXF with details": Row(f"{{{WSSE}}}FailedCheck"),
+    "CXF with details, token": Row(f"{{{WSSE}}}InvalidSecurityToken"),
+    "CXF, lost while it worked": Row(f"{{{SOAP11}}}Server", "No signature token id", executed=True),
+    "Metro": Row(f"{{{WSSE}}}InvalidSecurity", "Invalid Security Header"),
+    "Metro, over": Row(f"{{{SOAP11}}}Server", "Not yet implemented", executed=True),
+    "Rampart": Row(f"{{{WSSE}}}InvalidSecurity", "General security error"),
+    "Liberty": Row(f"{{{SOAP11}}}Client", "General security error"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+@pytest.mark.parametrize("recover", ["auto", "always", "never"])
+def test_every_sign_is_told_of_once(service: Service, name: str, recover: Any) -> None:
+    """Whatever a stack says: the context is lost once, the call is sent again once or never, and all of it is told."""
+    row = SIGNS[name]
+    _, operations = opened(service, recover=recover)
+    body = serialize(make_fault(SOAP11, code=row.code, text=row.text).envelope)
+    answer_calls(service, lambda _: body, executed=row.executed)
+    again = recover == "always" and not row.executed
+    if again:
+        assert operations.echo("second") == "second"
+    else:
+        with pytest.raises((TokenFault, UnsecuredFault)) as caught:
+            operations.echo("second")
+        assert not caught.value.verified
+    assert operations.echo("third") == "third"
+    told = Counter(event.kind for event in service.events)
+    assert told == Counter({"issued": 2, "lost": 1, "verified": 2 + again, "recovered": int(again)})
+    assert [event.detail for event in service.events if event.kind in ("lost", "recovered")] == [row.code] * (
+        1 + again
+    )
+    assert service.application.calls == 2 + again + row.executed

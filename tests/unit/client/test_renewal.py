@@ -113,6 +113,7 @@ def changed(service: Service, **changes: Any) -> tuple[SecureConversation, Calla
 
 def test_what_has_no_end_is_not_renewed(service: Service) -> None:
     """A context without Expires is used for ever."""
+    service.restart(lifetime=200 * YEAR)
     _, echo = changed(service, expires=None)
     age(service, 100 * YEAR)
     echo("x")
@@ -224,6 +225,7 @@ def test_a_policy_that_forbids_it_is_obeyed(server: HttpServer, tmp_path: Path) 
 )
 def test_after_the_end(service: Service, late: bool, kinds: list[str]) -> None:
     """A context that is over is renewed where the issuer said OK="true", and otherwise followed by a new one."""
+    service.restart(renew_after_expiry=late)
     _, echo = changed(service, renewable_late=late)
     age(service, 3 * HOUR)
     assert echo("x") == "x"
