@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test grid lint types wheel-check docs-check bench soak clean
+.PHONY: help demo test grid lint types wheel-check docs-check bench soak memory clean
 
 help:
 	@echo 'make demo         the main job on the embedded service, narrated'
@@ -29,6 +29,7 @@ help:
 	@echo 'make docs-check   runs the code blocks of README.md and docs/'
 	@echo 'make bench        the benchmark against Apache CXF'
 	@echo 'make soak         calls for ten minutes (SECONDS=…) under contexts that live for seconds; memory must stay'
+	@echo 'make memory       100,000 calls and 10,000 contexts in one process, and what is left of them in memory'
 	@echo 'make clean        removes what the above made'
 
 demo: $(VENV)/.demo
@@ -59,6 +60,9 @@ bench: $(VENV)/.test
 
 soak: $(VENV)/.demo
 	SECONDS=$(SECONDS) $(BIN)/python scripts/soak.py
+
+memory: $(VENV)/.test
+	$(BIN)/python -m scripts.memory
 
 clean:
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -40,7 +40,7 @@ _LIFETIME = float(os.environ.get("LIFETIME") or 3)
 _GROWTH = float(os.environ.get("GROWTH") or 8) * 1024 * 1024
 _LINES = 10
 #: What client and service remember of each call against replay, in bytes.
-_REMEMBERED = 1_500
+_REMEMBERED = 600
 _STATM = Path("/proc/self/statm")
 
 

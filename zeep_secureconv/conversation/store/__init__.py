@@ -26,8 +26,19 @@ class Store(Protocol):
     def get(self, key: RecordKey) -> SecurityContext | None:
         """The context under *key*, or None."""
 
-    def add(self, key: RecordKey, context: SecurityContext) -> bool:
-        """Keep *context* under *key* if nothing is there; False if something is."""
+    def add(self, key: RecordKey, context: SecurityContext, *, most: int | None = None) -> bool:
+        """Keep *context* under *key* if nothing is there; False if something is.
+
+        Args:
+            key: what it is found by.
+            context: the context.
+            most: how many living records its principal may hold with this one. That is part of the one operation:
+                no number of threads and processes that add at once goes beyond it.
+
+        Raises:
+            LimitExceeded: check "contexts-per-principal" where the principal holds as many already; check "contexts"
+                where the store is full of living contexts.
+        """
 
     def replace(self, key: RecordKey, old: SecurityContext, new: SecurityContext) -> bool:
         """Put *new* in the place of *old*; False if what is there is not *old* (by Identifier and Instance)."""
@@ -37,6 +48,15 @@ class Store(Protocol):
 
     def held_by(self, owner: str) -> int:
         """How many living records a principal holds on a service, its renewed and fading keys among them."""
+
+    def make_room(self, owner: str | None) -> bool:
+        """Drop the context of a service that no call was made in and that ends first; False when there is none.
+
+        Where all live equally long, that is the oldest. One that is used at the same moment stays.
+
+        Args:
+            owner: whose; None for anybody's.
+        """
 
     def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         """All records of a role, "client" or "service"."""

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,8 @@ from ..context import SecurityContext
 from . import RecordKey
 from .flights import FLIGHT_TIMEOUT, Deadline, FileLocks, Flights, waited_too_long
 from .forks import in_child
-from .records import GRACE, is_gone, key_octets, same
+from .records import GRACE, is_gone, is_unused, key_octets, moment, same, too_many_of_one
+from .replays import ReplayFile
 from .sealing import ID_BYTES, SALT_BYTES, Cost, Sealer, Secret, other_key, secrets_of
 
 _MAGIC = b"zsf1"
@@ -61,8 +62,9 @@ class FileStore:
 
     All of the file is encrypted and authenticated with AES-GCM. Each change writes a new file (mode 0600) and puts it
     in the place of the old one at once, so that a process that is killed leaves one or the other, and the next one
-    goes on. Beside it lie ``NAME.lock`` and, while contexts are asked for, ``NAME.flight-…``. All of it is written at
-    each change: that suits clients and small services, RedisStore suits others.
+    goes on. Beside it lie ``NAME.lock`` and, while contexts are asked for, ``NAME.flight-…``; of a service also
+    ``NAME.seen`` with hashes of the messages that it received, so that none is taken twice. All contexts are written
+    at each change: that suits clients and small services, RedisStore suits others.
 
     Args:
         path: the file; its folder must be there, on a local disk.
@@ -105,6 +107,7 @@ class FileStore:
         self._failed = partial(_failed, self._path)
         self._locks = FileLocks(self._failed)
         self._flights = Flights()
+        self._replays = ReplayFile(self._beside(".seen"), self._locks, self._failed)
         self._writing = threading.Lock()
         self._snapshot = _Snapshot()
         in_child(self._in_child)
@@ -121,17 +124,20 @@ class FileStore:
         record = self._read().records.get(key)
         return None if record is None or self._is_gone(record) else record.context
 
-    def add(self, key: RecordKey, context: SecurityContext) -> bool:
+    def add(self, key: RecordKey, context: SecurityContext, *, most: int | None = None) -> bool:
         """Keep *context* under *key* if nothing is there; False if something is.
 
         Raises:
-            LimitExceeded: check "contexts", when the store is full of living contexts.
+            LimitExceeded: check "contexts-per-principal", when its principal holds *most* living contexts; check
+                "contexts", when the store is full of living ones.
             StoreError: when the file cannot be read or written.
         """
 
         def change(records: dict[RecordKey, _Record]) -> bool:
             if key in records:
                 return False
+            if most is not None and context.owner is not None and self._held(records, context.owner) >= most:
+                raise too_many_of_one()
             if len(records) >= self._size:
                 raise LimitExceeded("contexts", "The store of contexts is full")
             records[key] = self._record(key, context)
@@ -175,8 +181,26 @@ class FileStore:
         Raises:
             StoreError: when the file cannot be read.
         """
-        held = (record.context for record in self._read().records.values())
-        return sum(context.owner == owner and not context.is_over(self._clock) for context in held)
+        return self._held(self._read().records, owner)
+
+    def make_room(self, owner: str | None) -> bool:
+        """Drop the context of a service that no call was made in and that ends first; False when there is none.
+
+        Raises:
+            StoreError: when the file cannot be read or written.
+        """
+
+        def change(records: dict[RecordKey, _Record]) -> bool:
+            unused = [
+                (moment(self._clock, record.context.remaining(self._clock)), number, key)
+                for number, (key, record) in enumerate(records.items())
+                if is_unused(key, record.context) and owner in (None, record.context.owner)
+            ]
+            if unused:
+                del records[min(unused)[2]]
+            return bool(unused)
+
+        return self._change(change)
 
     def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         """All records of a role.
@@ -201,6 +225,25 @@ class FileStore:
         deadline = Deadline(self._flight_timeout)
         with self._flights.hold(key, deadline), self._locks.hold(path, deadline, remove=True):
             yield
+
+    def remember(
+        self, mark: bytes, *, until: datetime, now: datetime, created: datetime | None = None
+    ) -> bool:
+        """Remember for all processes that *mark* was received; False when one of them has it already, or may have.
+
+        It is written into ``NAME.seen``, as a keyed hash, and is known after a restart. Of more than 200,000 that are
+        good still the oldest is forgotten, and what was created before that is refused from then on.
+
+        Args:
+            mark: what no other message has.
+            until: when the message expires.
+            now: the time.
+            created: when it was created, or None when it does not say.
+
+        Raises:
+            StoreError: when the file cannot be read or written: the message must be refused then.
+        """
+        return self._replays.remember(mark, until, now, created, Deadline(self._flight_timeout))
 
     def rotate(self, new: bytes | str) -> None:
         """Write the file anew with another key, in which this object goes on.
@@ -227,6 +270,7 @@ class FileStore:
     def _in_child(self) -> None:
         self._locks.close_in_child()
         self._flights.remake()
+        self._replays.remake()
         self._writing = threading.Lock()
 
     def _beside(self, end: str) -> Path:
@@ -234,6 +278,10 @@ class FileStore:
 
     def _is_gone(self, record: _Record) -> bool:
         return is_gone(record.context, self._clock, self._grace)
+
+    def _held(self, records: Mapping[RecordKey, _Record], owner: str) -> int:
+        held = (record.context for record in records.values())
+        return sum(context.owner == owner and not context.is_over(self._clock) for context in held)
 
     def _record(self, key: RecordKey, context: SecurityContext) -> _Record:
         kept = context.for_others(self._clock)

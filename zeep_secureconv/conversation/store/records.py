@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
 from ...clock import Clock
+from ...errors import LimitExceeded
 from ..context import SecurityContext
 from . import RecordKey
 from .sealing import ID_BYTES, Sealer, other_key
@@ -24,10 +26,35 @@ def same(one: SecurityContext | None, other: SecurityContext) -> bool:
     return one is not None and (one.identifier, one.instance) == (other.identifier, other.instance)
 
 
-def is_gone(context: SecurityContext, clock: Clock, grace: timedelta) -> bool:
-    """Whether it is over for longer than *grace*."""
+def kept_for(context: SecurityContext, clock: Clock, grace: timedelta) -> timedelta | None:
+    """How long a store has it still: for *grace* after its end, or as long as its service says; None for ever."""
     remaining = context.remaining(clock)
-    return remaining is not None and remaining <= -grace
+    if remaining is None:
+        return None
+    if context.kept_until is None:
+        return remaining + grace
+    return max(remaining, context.kept_until - clock.now())
+
+
+def is_gone(context: SecurityContext, clock: Clock, grace: timedelta) -> bool:
+    """Whether it is over for longer than a store keeps it."""
+    left = kept_for(context, clock, grace)
+    return left is not None and left <= timedelta(0)
+
+
+def moment(clock: Clock, left: timedelta | None) -> float:
+    """When so much time will have passed, in seconds of the wall clock; infinite for None."""
+    return math.inf if left is None else clock.now().timestamp() + left.total_seconds()
+
+
+def is_unused(key: RecordKey, context: SecurityContext) -> bool:
+    """Whether it is a service's, and no call was made in it."""
+    return key[0] == "service" and not context.used
+
+
+def too_many_of_one() -> LimitExceeded:
+    """The error of a principal that holds as many contexts as it may."""
+    return LimitExceeded("contexts-per-principal", "The principal holds too many contexts")
 
 
 def key_octets(key: RecordKey) -> bytes:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ...clock import SYSTEM_CLOCK, Clock
@@ -18,7 +18,17 @@ from . import RecordKey
 from .flights import FLIGHT_TIMEOUT, Deadline, Flights
 from .forks import in_child
 from .memory import MemoryStore
-from .records import GRACE, is_gone, key_octets, open_record, same, seal_record
+from .records import (
+    GRACE,
+    is_gone,
+    is_unused,
+    kept_for,
+    key_octets,
+    open_record,
+    same,
+    seal_record,
+    too_many_of_one,
+)
 from .sealing import SALT_BYTES, Cost, Sealer, secrets_of
 
 if TYPE_CHECKING:
@@ -33,18 +43,23 @@ _MILLISECOND = timedelta(milliseconds=1)
 _PAGE = 200
 #: How long a server that was away is left alone where memory takes its place, in seconds.
 _PAUSE = 5.0
+#: The kind of the indexes of service contexts that no call was made in.
+_UNUSED = "unused"
 _FENCED = -1
+_TOO_MANY = -2
 _UNREACHABLE = (
     "check that the Redis server runs, and its URL; fallback='memory' lets a client go on without it"
 )
 
 #: Puts one record in the place of another, if that is what is there, and keeps the indexes in step.
-#: KEYS: the record under the key of each secret, its flight likewise, then the indexes to leave and to enter.
+#: KEYS: the record under the key of each secret, its flight likewise, then the indexes to leave and to enter,
+#: and those in which its principal's records are counted.
 #: ARGV: number of secrets, of indexes to leave, to enter; what must be there and what comes, each '' for nothing;
-#: token of the flight or ''; time to live in ms or ''; score; the highest score that is gone.
+#: token of the flight or ''; time to live in ms or ''; now in ms; how many records of its principal there may be with
+#: this one or ''; the scores in the indexes to enter: when it is no more what they list.
 _SWAP = """
 local count, leave, enter = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local expected, value, token, life = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local expected, value, token, life, now, most = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local at, found = KEYS[1], ''
 for i = 1, count do
   local held = redis.call('GET', KEYS[i])
@@ -61,16 +76,24 @@ if token ~= '' then
     if holder and holder ~= token then return -1 end
   end
 end
+if most ~= '' then
+  local others = 0
+  for i = 2 * count + leave + enter + 1, #KEYS do
+    others = others + redis.call('ZCOUNT', KEYS[i], '(' .. now, '+inf')
+  end
+  if others >= tonumber(most) then return -2 end
+end
 if found ~= '' then
   redis.call('DEL', at)
   for i = 2 * count + 1, 2 * count + leave do redis.call('ZREM', KEYS[i], at) end
 end
 if value ~= '' then
   if life == '' then redis.call('SET', KEYS[1], value) else redis.call('SET', KEYS[1], value, 'PX', life) end
-  for i = 2 * count + leave + 1, 2 * count + leave + enter do
-    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ARGV[9])
+  for index = 1, enter do
+    local i = 2 * count + leave + index
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
     local left = redis.call('PTTL', KEYS[i])
-    redis.call('ZADD', KEYS[i], ARGV[8], KEYS[1])
+    redis.call('ZADD', KEYS[i], ARGV[9 + index], KEYS[1])
     if life == '' then
       redis.call('PERSIST', KEYS[i])
     elseif left == -2 or (left >= 0 and left < tonumber(life)) then
@@ -99,6 +122,22 @@ for i = 1, #KEYS do
 end
 return count
 """
+
+#: Remembers under the first name, unless it is there under any. ARGV: a random number, by which a command that was sent
+#: again after a broken connection knows what is its own; time to live in ms.
+_REMEMBER = """
+for i = 1, #KEYS do
+  local holder = redis.call('GET', KEYS[i])
+  if holder then return holder == ARGV[1] and 1 or 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+#: How far the clocks of the processes may be apart: a message may still be good for one when it is none for another.
+_APART = timedelta(minutes=3)
+#: Octets of the keyed hash that a message is remembered by.
+_MARK_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -130,8 +169,8 @@ class RedisStore:
     and can remove contexts or bring old ones back, but neither read nor make one. A value that was changed counts as
     absent and is logged. Values go when the context is over for longer than *grace*.
 
-    Redis must not evict what still lives (``maxmemory-policy noeviction`` or ``volatile-ttl``); a context that is
-    lost is asked for anew.
+    Redis must not evict what still lives: ``maxmemory-policy noeviction`` for a service, whose messages could be taken
+    twice otherwise; for clients ``volatile-ttl`` will do, since a context that is lost is asked for anew.
 
     Args:
         client: URL (``redis://``, ``rediss://`` or ``unix://``) or a ``redis.Redis``.
@@ -180,8 +219,8 @@ class RedisStore:
         self._sealers = [s.sealer(salt, Cost()) for s in secrets_of(key, passphrase, previous_keys)]
         self._redis = _client(client)
         self._errors = _errors()
-        self._swap_script, self._take, self._release = map(
-            self._redis.register_script, (_SWAP, _TAKE, _RELEASE)
+        self._swap_script, self._take, self._release, self._remember = map(
+            self._redis.register_script, (_SWAP, _TAKE, _RELEASE, _REMEMBER)
         )
         self._prefix = prefix
         self._grace = grace
@@ -208,17 +247,18 @@ class RedisStore:
             return self._memory.get(key)  # from a time when Redis was away
         return found
 
-    def add(self, key: RecordKey, context: SecurityContext) -> bool:
+    def add(self, key: RecordKey, context: SecurityContext, *, most: int | None = None) -> bool:
         """Keep *context* under *key* if nothing is there; False if something is.
 
         Raises:
+            LimitExceeded: check "contexts-per-principal", when its principal holds *most* living contexts.
             StoreError: when Redis does not answer.
         """
 
         def add() -> bool:
             held = self._held(key)
             # what is over or cannot be opened makes room
-            return not held.living and self._swap(key, held, context) == 1
+            return not held.living and self._swap(key, held, context, most) == 1
 
         memory = self._memory
         return self._or(key[0], add, lambda: memory is not None and memory.add(key, context))
@@ -253,8 +293,22 @@ class RedisStore:
         """
         now = self._milliseconds()
         with self._asking():
-            names = [self._owner_index(sealer, owner) for sealer in self._sealers]
-            return sum(self._redis.zcount(name, f"({now}", "+inf") for name in names)
+            return sum(self._redis.zcount(name, f"({now}", "+inf") for name in self._owner_indexes(owner))
+
+    def make_room(self, owner: str | None) -> bool:
+        """Drop the context of a service that no call was made in and that ends first; False when there is none.
+
+        Raises:
+            StoreError: when Redis does not answer.
+        """
+        now = self._milliseconds()
+        indexes = self._owner_indexes(owner, _UNUSED) if owner is not None else [self._role_index(_UNUSED)]
+        for index in indexes:
+            with self._asking():
+                names = self._redis.zrange(index, f"({now}", "+inf", byscore=True, offset=0, num=_PAGE)
+            if any(self._drop_unused(name.decode(), owner, index) for name in names):
+                return True
+        return False
 
     def items(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         """All records of a role, read page by page.
@@ -301,6 +355,32 @@ class RedisStore:
                     del tokens[key]
                     self._give_free(key[0], names, token)
 
+    def remember(
+        self,
+        mark: bytes,
+        *,
+        until: datetime,
+        now: datetime,
+        created: datetime | None = None,  # noqa: ARG002 - as other stores have it
+    ) -> bool:
+        """Remember for all processes that *mark* was received; False when one of them has it already.
+
+        Redis gets a keyed hash of it, for as long as the message is good and clocks may be apart.
+
+        Args:
+            mark: what no other message has.
+            until: when the message expires.
+            now: the time.
+            created: when it was created; Redis forgets nothing before its time, so that does not count.
+
+        Raises:
+            StoreError: when Redis does not answer, or has no room: the message must be refused then.
+        """
+        names = [f"{self._prefix}seen:{sealer.name(mark)[: 2 * _MARK_BYTES]}" for sealer in self._sealers]
+        life = max(1, round((until - now + _APART) / _MILLISECOND))
+        arguments = [secrets.token_bytes(8), life]
+        return bool(self._asked(lambda: self._remember(keys=names, args=arguments)))
+
     # ---------------------------------------------------------------------------------------- inside
 
     def _in_child(self) -> None:
@@ -313,12 +393,24 @@ class RedisStore:
     def _role_index(self, role: str) -> str:
         return f"{self._prefix}role:{role}"
 
-    def _owner_index(self, sealer: Sealer, owner: str) -> str:
-        return f"{self._prefix}owner:{sealer.name(owner.encode())}"
+    def _owner_indexes(self, owner: str, kind: str = "owner") -> list[str]:
+        return [f"{self._prefix}{kind}:{sealer.name(owner.encode())}" for sealer in self._sealers]
 
-    def _indexes(self, key: RecordKey, held: SecurityContext | None, sealer: Sealer) -> list[str]:
-        owner = held.owner if held is not None else None
-        return [self._role_index(key[0]), *([self._owner_index(sealer, owner)] if owner is not None else [])]
+    def _indexes(
+        self, key: RecordKey, held: SecurityContext | None, sealer: Sealer
+    ) -> dict[str, timedelta | None]:
+        """The indexes that a record is in, and for how long."""
+        if held is None:
+            return {self._role_index(key[0]): None}
+        remaining, at = held.remaining(self._clock), self._sealers.index(sealer)
+        found = {self._role_index(key[0]): kept_for(held, self._clock, self._grace)}
+        if held.owner is not None:
+            found[self._owner_indexes(held.owner)[at]] = remaining
+        if is_unused(key, held):
+            found[self._role_index(_UNUSED)] = remaining
+            if held.owner is not None:
+                found[self._owner_indexes(held.owner, _UNUSED)[at]] = remaining
+        return found
 
     def _milliseconds(self) -> int:
         return round(self._clock.now().timestamp() * 1000)
@@ -355,15 +447,14 @@ class RedisStore:
             if done:
                 return done != _FENCED
 
-    def _swap(self, key: RecordKey, held: _Held, new: SecurityContext | None) -> int:
+    def _swap(self, key: RecordKey, held: _Held, new: SecurityContext | None, most: int | None = None) -> int:
         sealer = self._sealers[0]
         kept = new.for_others(self._clock) if new is not None else None
         now = self._milliseconds()
-        remaining = kept.remaining(self._clock) if kept is not None else None
-        left = round(remaining / _MILLISECOND) if remaining is not None else None
-        grace = round(self._grace / _MILLISECOND)
-        leave = self._indexes(key, held.context, held.sealer or sealer) if held.raw else []
-        enter = self._indexes(key, kept, sealer) if kept is not None else []
+        left = kept_for(kept, self._clock, self._grace) if kept is not None else None
+        leave = self._indexes(key, held.context, held.sealer or sealer) if held.raw else {}
+        enter = self._indexes(key, kept, sealer) if kept is not None else {}
+        counted = self._owner_indexes(kept.owner) if kept is not None and kept.owner is not None else []
         names = [self._name(kind, one, key) for kind in ("context", "flight") for one in self._sealers]
         arguments = [
             len(self._sealers),
@@ -372,14 +463,30 @@ class RedisStore:
             held.raw,
             seal_record(sealer, key, kept) if kept is not None else b"",
             self._tokens.get(key, ""),
-            max(1, left + grace) if left is not None else "",
-            now + left if left is not None else "+inf",
-            now - grace,
+            max(1, round(left / _MILLISECOND)) if left is not None else "",
+            now,
+            most if most is not None and counted else "",
+            *(now + round(end / _MILLISECOND) if end is not None else "+inf" for end in enter.values()),
         ]
-        done: int = self._asked(lambda: self._swap_script(keys=[*names, *leave, *enter], args=arguments))
+        keys = [*names, *leave, *enter, *counted]
+        done: int = self._asked(lambda: self._swap_script(keys=keys, args=arguments))
+        if done == _TOO_MANY:
+            raise too_many_of_one()
         if done == _FENCED:
             log.warning("A context came too late: another process asks for one in this one's place")
         return done
+
+    def _drop_unused(self, name: str, owner: str | None, index: str) -> bool:
+        """Drop what is listed as never used, if it still is that; take it out of the index if it is gone."""
+        (raw,) = self._values([name])
+        record = self._record(name, raw) if raw else None
+        if record is None:
+            self._asked(lambda: self._redis.zrem(index, name))
+            return False
+        key, held = record
+        assert held.context is not None
+        mine = is_unused(key, held.context) and owner in (None, held.context.owner)
+        return mine and self._swap(key, held, None) == 1
 
     def _records(self, role: str) -> Iterator[tuple[RecordKey, SecurityContext]]:
         names = self._asked(lambda: self._redis.zrange(self._role_index(role), 0, -1))
@@ -387,10 +494,10 @@ class RedisStore:
             page = names[start : start + _PAGE]
             for name, raw in zip(page, self._values(page), strict=True):
                 record = self._record(name.decode(), raw) if raw else None
-                if record is not None:
-                    yield record
+                if record is not None and record[1].context is not None:
+                    yield record[0], record[1].context
 
-    def _record(self, name: str, raw: bytes) -> tuple[RecordKey, SecurityContext] | None:
+    def _record(self, name: str, raw: bytes) -> tuple[RecordKey, _Held] | None:
         """A record, if it belongs where it was found."""
         try:
             key, context, sealer = open_record(self._sealers, raw)
@@ -400,7 +507,9 @@ class RedisStore:
         if name != self._name("context", sealer, key):
             log.warning("A context in Redis lies under the name of another one, and is left out")
             return None
-        return None if is_gone(context, self._clock, self._grace) else (key, context)
+        if is_gone(context, self._clock, self._grace):
+            return None
+        return key, _Held(raw, context, sealer, living=True)
 
     def _give_free(self, role: str, names: list[str], token: str) -> None:
         def release() -> bool:

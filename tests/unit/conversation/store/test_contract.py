@@ -13,7 +13,7 @@ import pytest
 from tests.unit.conversation.store.conftest import Open
 from tests.unit.messages import context
 from tests.unit.parties import NOW, Time
-from zeep_secureconv import SecurityContext, StoreError
+from zeep_secureconv import LimitExceeded, SecurityContext, StoreError
 from zeep_secureconv.conversation.store import RecordKey, Store
 
 KEY: RecordKey = ("client", "http://localhost/peer", "policy", "parties")
@@ -118,6 +118,26 @@ def of(principal: str, identifier: str) -> SecurityContext:
     return replace(made(identifier), principal=principal, owner=principal)
 
 
+def test_a_context_is_kept_as_long_as_its_service_says(store: Store, time: Time) -> None:
+    """What is over stays for ten minutes, or until the moment that the context itself names, if that is another."""
+    keys: list[RecordKey] = [("service", "/peer", f"urn:uuid:{number}", "") for number in range(4)]
+    untils = (None, NOW + timedelta(hours=3), NOW + timedelta(minutes=61))
+    for number, until in enumerate(untils):
+        store.add(keys[number], replace(of("CN=a", f"urn:uuid:{number}"), kept_until=until))
+
+    def found(later: timedelta) -> list[int]:
+        time.now = NOW + later
+        # what is over may go at any change
+        store.add(keys[3], replace(of("CN=b", "urn:uuid:3"), expires=NOW + timedelta(days=1)))
+        return [number for number in range(3) if store.get(keys[number]) is not None]
+
+    assert found(timedelta(minutes=60)) == [0, 1, 2]
+    assert found(timedelta(minutes=65)) == [0, 1]
+    assert found(timedelta(minutes=179)) == [1]
+    assert found(timedelta(minutes=181)) == []
+    assert {key for key, _ in store.items("service")} == {keys[3]}
+
+
 def test_the_records_of_a_principal_are_counted(store: Store, time: Time) -> None:
     """What a principal holds on a service is counted as it comes and goes, and what is over does not count."""
     keys: list[RecordKey] = [("service", "/peer", f"urn:uuid:{number}", "") for number in range(4)]
@@ -138,6 +158,95 @@ def test_the_records_of_a_principal_are_counted(store: Store, time: Time) -> Non
         keys[3], replace(of("CN=a", "urn:uuid:3"), created=time.now, expires=time.now + timedelta(hours=1))
     )
     assert [store.held_by(name) for name in ("CN=a", "CN=b")] == [1, 0]
+
+
+def test_a_principal_holds_no_more_than_it_may(store: Store, time: Time) -> None:
+    """With *most* records of a principal alive, add refuses one more, until one goes or is over."""
+    keys: list[RecordKey] = [("service", "/peer", f"urn:uuid:{number}", "") for number in range(6)]
+    for number in range(2):
+        assert store.add(keys[number], of("CN=a", f"urn:uuid:{number}"), most=2)
+    assert not store.add(keys[1], of("CN=a", "urn:uuid:9"), most=3)
+    with pytest.raises(LimitExceeded) as caught:
+        store.add(keys[2], of("CN=a", "urn:uuid:2"), most=2)
+    assert caught.value.check == "contexts-per-principal"
+    assert store.get(keys[2]) is None
+    assert store.add(keys[3], of("CN=b", "urn:uuid:3"), most=2)
+    assert store.add(KEY, made(), most=0)
+    assert store.drop(keys[0], of("CN=a", "urn:uuid:0"))
+    assert store.add(keys[2], of("CN=a", "urn:uuid:2"), most=2)
+    time.forward(timedelta(minutes=61))
+    later = replace(of("CN=a", "urn:uuid:4"), created=time.now, expires=time.now + timedelta(hours=1))
+    assert store.add(keys[4], later, most=1)
+    assert store.held_by("CN=a") == 1
+
+
+def test_what_was_never_used_makes_room(store: Store) -> None:
+    """Of the service's contexts in which no call was made the one that ends first goes, of one principal or of all."""
+    keys: list[RecordKey] = [("service", "/peer", f"urn:uuid:{number}", "") for number in range(5)]
+    ends = (50, 40, 30, 60, 20)
+    for number, principal in enumerate(("CN=a", "CN=a", "CN=b", "CN=b", "CN=b")):
+        one = replace(of(principal, f"urn:uuid:{number}"), expires=NOW + timedelta(minutes=ends[number]))
+        store.add(keys[number], one)
+    store.add(KEY, made())
+    used = store.get(keys[4])
+    assert used is not None
+    assert store.replace(keys[4], used, replace(used, used=True))
+    assert not store.make_room("CN=c")
+
+    def left() -> list[int]:
+        return [number for number, key in enumerate(keys) if store.get(key) is not None]
+
+    assert store.make_room("CN=a")
+    assert left() == [0, 2, 3, 4]
+    assert store.make_room(None)
+    assert left() == [0, 3, 4]
+    assert store.make_room("CN=b")
+    assert not store.make_room("CN=b")
+    assert left() == [0, 4]
+    assert store.make_room(None)
+    assert not store.make_room(None)
+    assert left() == [4]
+    assert store.get(KEY) == made()
+    assert [store.held_by(name) for name in ("CN=a", "CN=b")] == [0, 1]
+
+
+@pytest.mark.usefixtures("busy")
+def test_room_is_made_by_one_context_each_time(store: Store) -> None:
+    """As many contexts go as threads were told, and none that was used while they looked for one."""
+    keys: list[RecordKey] = [("service", "/peer", f"urn:uuid:{number}", "") for number in range(24)]
+    for number, key in enumerate(keys):
+        store.add(key, of("CN=a", f"urn:uuid:{number}"))
+    marked: list[RecordKey] = []
+
+    def act(number: int) -> bool:
+        if number < 8:
+            held = store.get(keys[number])
+            if held is not None and store.replace(keys[number], held, replace(held, used=True)):
+                marked.append(keys[number])
+            return False
+        return store.make_room("CN=a" if number % 2 else None)
+
+    gone = raced(16, act)
+    left = {key for key, _ in store.items("service")}
+    assert gone == 8
+    assert len(left) == 24 - gone
+    assert left >= set(marked)
+
+
+@pytest.mark.usefixtures("busy")
+def test_no_number_of_threads_goes_beyond_the_limit(opened: Open) -> None:
+    """Of many threads that add at once, through several objects, as many succeed as the principal may hold."""
+    stores = [opened() for _ in range(4)]
+
+    def act(number: int) -> bool:
+        key: RecordKey = ("service", "/peer", f"urn:uuid:{number}", "")
+        try:
+            return bool(stores[number % 4].add(key, of("CN=a", f"urn:uuid:{number}"), most=5))
+        except LimitExceeded:
+            return False
+
+    assert raced(32, act) == 5
+    assert stores[0].held_by("CN=a") == 5
 
 
 def raced(threads: int, act: Callable[[int], bool]) -> int:

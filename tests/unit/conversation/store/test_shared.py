@@ -231,6 +231,13 @@ def test_processes_that_change_different_records_lose_nothing(place: str) -> Non
     assert len(list(open_store(place, key=STORE_KEY).items("client"))) == 90
 
 
+def test_no_number_of_processes_goes_beyond_the_limit(place: str) -> None:
+    """Of processes that add at once for one principal, as many succeed as it may hold, not one more."""
+    with users(place, "add_some", ["12"] * 3) as started:
+        assert sum(int(user.line()) for user in started) == 10
+    assert open_store(place, key=STORE_KEY).held_by("CN=a") == 10
+
+
 def test_a_flight_whose_holder_was_killed_is_free(place: str) -> None:
     """A process that is killed in its flight is followed by the next one: at once, or when its lease ends."""
     with users(place, "hold", [""]) as (user,):

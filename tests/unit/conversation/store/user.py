@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from tests.unit.messages import context
-from zeep_secureconv import FileStore, RedisStore, SecurityContext
+from zeep_secureconv import FileStore, LimitExceeded, RedisStore, SecurityContext
 from zeep_secureconv.conversation.store import RecordKey
 
 KEY = bytes(range(32))
@@ -108,7 +109,53 @@ def count(place: str, times: str) -> str:
     return times
 
 
-_ACTS = {act.__name__: act for act in (ensure, hold, die, work, count)}
+def _is_new(store: FileStore | RedisStore, mark: str) -> bool:
+    now = datetime.now(timezone.utc)
+    return store.remember(mark.encode(), until=now + timedelta(minutes=11), now=now)
+
+
+def bring(place: str, times: str) -> str:
+    """Bring as many marks, the same in every process; how many were new."""
+    store = open_store(place, key=KEY)
+    return str(sum(_is_new(store, f"mark {number}") for number in range(int(times))))
+
+
+def bring_and_say(place: str, _: str) -> str:
+    """Bring marks without end, and say each that was new."""
+    store = open_store(place, key=KEY)
+    for number in range(1_000_000):
+        assert _is_new(store, f"mark {number}")
+        _say(f"mark {number}")
+    return ""
+
+
+def bring_forked(place: str, _: str) -> str:
+    """Bring marks before a fork, in the child and after it; whether each was new."""
+    store = open_store(place, key=KEY)
+    new = [_is_new(store, "before")]
+    child = os.fork()
+    if not child:
+        found = [_is_new(store, mark) for mark in ("before", "in the child")]
+        os._exit(int(found != [False, True]))
+    new.append(os.waitpid(child, 0)[1] == 0)
+    return str(new + [_is_new(store, mark) for mark in ("in the child", "after")])
+
+
+def add_some(place: str, times: str) -> str:
+    """Add as many contexts of one principal that may hold ten; how many were added."""
+    store, added = open_store(place, key=KEY), 0
+    for number in range(int(times)):
+        name = f"urn:uuid:{os.getpid()}-{number}"
+        context = replace(made(name), owner="CN=a")
+        with suppress(LimitExceeded):
+            added += store.add(("service", "/peer", name, ""), context, most=10)
+    return str(added)
+
+
+_ACTS = {
+    act.__name__: act
+    for act in (ensure, hold, die, work, count, bring, bring_and_say, bring_forked, add_some)
+}
 
 if __name__ == "__main__":
     _say("ready")
