@@ -19,7 +19,7 @@ from zeep_secureconv.soap.envelope import Soap
 from zeep_secureconv.wss import signature
 from zeep_secureconv.wss.c14n import canonicalize
 from zeep_secureconv.wss.elements import select
-from zeep_secureconv.wss.header import ENCRYPTED_DATA, ENCRYPTED_HEADER
+from zeep_secureconv.wss.header import EMBEDDED, ENCRYPTED_DATA, ENCRYPTED_HEADER
 
 _WSU_ID = f"{{{WSU}}}Id"
 _URIS = sorted(
@@ -111,8 +111,10 @@ def _drop(one: etree._Element) -> None:
     parent.remove(one)
 
 
-def _into_a_block(message: Opened, one: etree._Element) -> None:
-    wrapper = etree.SubElement(message.header, "{urn:evil}wrapper")
+def _out_of_sight(message: Opened, one: etree._Element, dice: Dice) -> None:
+    """Put an element where it can be found by its id, and nobody looks for it."""
+    place = dice.choice([message.header, message.security])
+    wrapper = etree.SubElement(place, dice.choice(["{urn:evil}wrapper", EMBEDDED]))
     wrapper.append(one)
 
 
@@ -165,7 +167,7 @@ def _header_moved(message: Opened, dice: Dice) -> bool | None:
     if not blocks:
         return None
     one = dice.choice(blocks)
-    _into_a_block(message, one)
+    _out_of_sight(message, one, dice)
     return not _is_found(message, one)
 
 
@@ -236,7 +238,7 @@ def _signature_moved(message: Opened, dice: Dice) -> bool | None:
     found = _in_header(message, "Signature")
     if not found:
         return None
-    _into_a_block(message, dice.choice(found))
+    _out_of_sight(message, dice.choice(found), dice)
     return message.case.is_signed
 
 
@@ -366,7 +368,7 @@ def _timestamp_moved(message: Opened, dice: Dice) -> bool | None:
     if stamp is None:
         return None
     if dice.random() < 0.5:
-        _into_a_block(message, stamp)
+        _out_of_sight(message, stamp, dice)
         return True
     before = message.security.index(stamp)
     place = dice.choice([0, len(message.security) - 1])
@@ -499,6 +501,23 @@ def _ciphers_exchanged(message: Opened, dice: Dice) -> bool | None:
     return False
 
 
+def _encrypted_header_moved(message: Opened, dice: Dice) -> bool | None:
+    """Signed as it is, where no header block is, and nothing asks for it to be decrypted."""
+    found = [block for block in message.header if block.tag == ENCRYPTED_HEADER]
+    if not found:
+        return None
+    one = dice.choice(found)
+    names = {f"#{data.get('Id')}" for data in one}
+    if dice.random() < 0.5:
+        _out_of_sight(message, one, dice)
+    else:
+        message.security.insert(dice.randint(0, len(message.security)), one)
+    for listed in list(message.envelope.iter(f"{{{XENC}}}DataReference")):
+        if listed.get("URI") in names:
+            _drop(listed)
+    return False
+
+
 def _list_emptied(message: Opened, dice: Dice) -> bool | None:
     found = [one for one in message.all("ReferenceList") if len(one)]
     if not found:
@@ -553,7 +572,7 @@ def _path_moved(message: Opened, dice: Dice) -> bool | None:
     one = dice.choice(found)
     if one is message.soap.body or one is message.header or message.security in one.iter():
         return None
-    _into_a_block(message, one)
+    _out_of_sight(message, one, dice)
     return not _is_found(message, one)
 
 
@@ -650,6 +669,7 @@ CHANGES: dict[str, Change] = {
     "implied Nonce changed": _implied_nonce_changed,
     "EncryptedData exchanged": _data_exchanged,
     "ciphertext exchanged": _ciphers_exchanged,
+    "EncryptedHeader moved": _encrypted_header_moved,
     "ReferenceList emptied": _list_emptied,
     "ReferenceList added to": _list_added,
     "EncryptedKey of the attacker": _key_of_the_attacker,

@@ -6,6 +6,7 @@ import base64
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from lxml import etree
 
 from tests.attacks.conftest import Refuses
 from tests.attacks.embedded import Caller, Service
-from tests.attacks.forge import NS, WSU_ID, Message, World, element, exchange, move
+from tests.attacks.forge import NS, THEIRS, WSU_ID, Message, World, element, exchange, move, rsa, sign_as
 from tests.unit.messages import (
     ADDRESSING,
     ENDORSER,
     LTPA,
     SAML,
+    THUMBPRINT,
     TICKETED,
     asymmetric,
     context,
@@ -31,7 +33,7 @@ from tests.unit.messages import (
     username,
     with_certificate,
 )
-from tests.unit.parties import CA, CLIENT, Draft, environment, identity, rsa_key
+from tests.unit.parties import CA, CLIENT, Draft, Time, environment, identity, rsa_key
 from zeep_secureconv import Identity, Limits, VerificationError
 from zeep_secureconv.conversation.policies import conversation_policy
 from zeep_secureconv.names import PASSWORD_TYPE, SOAP11
@@ -41,6 +43,7 @@ from zeep_secureconv.policy.model import (
     PasswordForm,
     SecureConversationToken,
     SupportingToken,
+    SymmetricBinding,
     UsernameToken,
     X509Token,
 )
@@ -63,6 +66,8 @@ CONVERSATION = SupportingToken(token=SecureConversationToken(), endorsing=True)
 #: Somebody whom no CA knows.
 STRANGER = Draft(name="CN=admin")
 BASES: list[Callable[..., Policy]] = [symmetric, asymmetric, with_certificate]
+#: A policy that has a header encrypted.
+ENCRYPTED_TO = Parts(body=True, headers=(replace(ADDRESSING[0], name="To"),))
 
 
 def genuine(policy: Policy, ring: Keyring | None = None) -> Message:
@@ -160,6 +165,74 @@ def test_a_signature_over_somebody_elses_ciphertext(refuses: Refuses) -> None:
 
 def _digest(one: etree._Element) -> str:
     return base64.b64encode(digest(SHA1, canonicalize(one))).decode()
+
+
+@pytest.mark.parametrize(
+    "encrypted",
+    [
+        Parts(elements=(path("text"),)),
+        Parts(elements=(path("echo"),)),
+        Parts(contents=(path("text"),)),
+        Parts(contents=(path("echo"),)),
+        Parts(body=True),
+    ],
+)
+def test_a_body_around_somebody_elses_ciphertext(refuses: Refuses, encrypted: Parts) -> None:
+    """Where signing comes first, nobody gets another's secret read as his own by signing a Body around it."""
+    policy = asymmetric(encrypted=encrypted)
+    stolen = genuine(policy)
+    take(stolen, policy)
+    mallory = replace(keyrings()[0], signing=identity("client2"))
+    take(genuine(policy, mallory), policy)
+    own = genuine(replace(policy, encrypted=Parts()), mallory)
+    own.body[:] = [copy.deepcopy(child) for child in stolen.body]
+    for inner in own.body.iterdescendants():
+        inner.attrib.pop(WSU_ID, None)
+    own.digest_again(own.body)
+    own.sign_again(rsa(identity("client2")))
+    own.security.append(stolen.find("soap:Header/wsse:Security/xenc:EncryptedKey"))
+    own.security.extend(stolen.all("soap:Header/wsse:Security/xenc:ReferenceList"))
+    with refuses("protection-order"):
+        take(own, policy)
+
+
+def test_an_endorsement_of_somebody_elses_ciphertext(refuses: Refuses) -> None:
+    """Who is to endorse a Body must know it, where signing comes first."""
+    policy = with_certificate(supporting=(replace(ENDORSER, signed_parts=Parts(body=True)),))
+    mallory = identity("client2")
+    own = genuine(policy, replace(keyrings()[0], signing=mallory))
+    assert take(own, policy).endorsers == (mallory.certificate,)
+    sent = genuine(policy)
+    endorsing = signatures(sent)[1]
+    body = endorsing.find(f"ds:SignedInfo/ds:Reference[@URI='#{sent.body.get(WSU_ID)}']/ds:DigestValue", NS)
+    assert body is not None
+    body.text = _digest(sent.body)
+    sent.security.insert(
+        0, endorsing
+    )  # in front of the list: its digests are compared before Body is decrypted
+    sign_as(sent, mallory, endorsing)
+    with refuses("protection-order"):
+        take(sent, policy)
+
+
+def test_one_secret_for_each_token(refuses: Refuses) -> None:
+    """Where one token signs and another encrypts, what somebody else encrypted does not serve beside one's own."""
+    policy = symmetric(supporting=(username(encrypted=True),))
+    assert isinstance(policy.binding, SymmetricBinding)
+    policy = replace(policy, binding=replace(policy.binding, encryption_token=THUMBPRINT))
+    stolen, bare = genuine(policy), replace(policy, supporting=())
+    assert take(stolen, policy).usernames[0].username == "alice"
+    service = replace(keyrings()[1], lookup=lambda identifier, _: {THEIRS.identifier: THEIRS}.get(identifier))
+    own = genuine(bare, replace(keyrings()[0], context=THEIRS, tokens=()))
+    assert take(own, bare, service).context == THEIRS
+    token = stolen.find("soap:Header/wsse:Security/xenc:EncryptedData")
+    stolen.drop(
+        *(one for one in stolen.all(".//xenc:DataReference") if one.get("URI") != f"#{token.get('Id')}")
+    )
+    lists = stolen.all("soap:Header/wsse:Security/xenc:ReferenceList")
+    own.security[1:1] = [stolen.find("soap:Header/wsse:Security/xenc:EncryptedKey"), *lists, token]
+    with refuses("context"):
+        take(own, policy, service)
 
 
 # ------------------------------------------------------------------------------------- endorsements
@@ -304,20 +377,105 @@ def test_a_path_that_finds_nothing_proves_nothing(
         take(sent, policy)
 
 
+def _in(target: etree._Element, wrapper: str) -> etree._Element:
+    target.append(element(wrapper))
+    return target[-1]
+
+
+#: Where nobody looks for a header, and its id still finds it.
+OUT_OF_SIGHT: dict[str, Callable[[Message], etree._Element]] = {
+    "a wrapper": lambda sent: _in(sent.header, "<wrapper/>"),
+    "the security header": lambda sent: sent.security,
+    "a wrapper in the security header": lambda sent: _in(sent.security, "<wrapper/>"),
+    "the place of a token": lambda sent: _in(sent.header, "<wsse:Embedded/>"),
+    "the place of a token in the security header": lambda sent: _in(sent.security, "<wsse:Embedded/>"),
+    "the place of a token in the signature": lambda sent: _in(sent.signature[2], "<wsse:Embedded/>"),
+}
+
+
 @pytest.mark.parametrize("base", BASES)
-@pytest.mark.parametrize("where", ["wrapper", "security"])
+@pytest.mark.parametrize("where", OUT_OF_SIGHT)
 def test_a_signed_header_does_not_go_away(refuses: Refuses, base: Callable[..., Policy], where: str) -> None:
     """A signed header left where no header stands would be as good as removed."""
     policy = base(signed=Parts(body=True, headers=ADDRESSING))
     take(genuine(policy), policy)
     sent = genuine(policy)
-    target = sent.security if where == "security" else sent.header
-    if where == "wrapper":
-        target.append(element("<wrapper/>"))
-        target = target[-1]
-    move(sent.find("soap:Header/wsa:To"), target)
+    move(sent.find("soap:Header/wsa:To"), OUT_OF_SIGHT[where](sent))
     with refuses("signed-parts"):
         take(sent, policy)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("where", OUT_OF_SIGHT)
+def test_an_encrypted_header_does_not_go_away(
+    refuses: Refuses, base: Callable[..., Policy], where: str
+) -> None:
+    """The same for one that is signed as ciphertext; nobody signs the list that asks for it to be decrypted."""
+    policy = base(encrypted=ENCRYPTED_TO, encrypt_before_signing=True)
+    assert take(genuine(policy), policy).addressing.to is not None
+    sent = genuine(policy)
+    hidden = sent.find("soap:Header/wsse11:EncryptedHeader")
+    sent.drop(sent.find(f".//xenc:DataReference[@URI='#{hidden[0].get('Id')}']"))
+    move(hidden, OUT_OF_SIGHT[where](sent))
+    with refuses("signed-parts"):
+        take(sent, policy)
+
+
+@pytest.mark.parametrize("where", ["header", "the place of a token in the security header"])
+def test_a_signed_ciphertext_does_not_go_away(refuses: Refuses, where: str) -> None:
+    """Nor may it where the signature covers the ciphertext without the wsse11:EncryptedHeader around it."""
+    policy = asymmetric(encrypted=ENCRYPTED_TO, encrypt_before_signing=True)
+
+    def signed_inside() -> Message:
+        sent = genuine(policy)
+        wrapper = sent.find("soap:Header/wsse11:EncryptedHeader")
+        reference = sent.reference_to(wrapper)
+        reference.set("URI", f"#{wrapper[0].get('Id')}")
+        value = base64.b64encode(digest(SHA1, canonicalize(wrapper[0]))).decode()
+        sent.find(f".//ds:Reference[@URI='{reference.get('URI')}']/ds:DigestValue").text = value
+        return sent.sign_again(rsa(identity("client")))
+
+    assert take(signed_inside(), policy).addressing.to is not None
+    sent = signed_inside()
+    wrapper = sent.find("soap:Header/wsse11:EncryptedHeader")
+    sent.drop(sent.find(f".//xenc:DataReference[@URI='#{wrapper[0].get('Id')}']"))
+    move(wrapper[0], sent.header if where == "header" else OUT_OF_SIGHT[where](sent))
+    sent.drop(wrapper)
+    with refuses("signed-parts"):
+        take(sent, policy)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("where", ["header", *sorted(OUT_OF_SIGHT.keys() - {"the security header"})])
+def test_a_signed_time_does_not_go_away(refuses: Refuses, base: Callable[..., Policy], where: str) -> None:
+    """Where the policy asks for none, a message is no younger because its Timestamp was put out of sight."""
+    policy, asks_not = base(), base(include_timestamp=False)
+    take(genuine(policy), asks_not)
+    time = Time()
+    time.forward(timedelta(hours=5))
+    with refuses("timestamp"):
+        _at(time, genuine(policy), asks_not)
+    sent = genuine(policy)
+    move(sent.timestamp, sent.header if where == "header" else OUT_OF_SIGHT[where](sent))
+    with refuses("signed-parts"):
+        _at(time, sent, asks_not)
+
+
+@pytest.mark.parametrize("where", ["a wrapper", "the place of a token"])
+def test_a_signed_token_does_not_go_away(refuses: Refuses, where: str) -> None:
+    """A token is in the header of security, itself or in a reference; signed in another block it would be hidden."""
+    certificate = SupportingToken(token=X509Token(include=Include.ALWAYS_TO_RECIPIENT), signed=True)
+    policy, asks_not = symmetric(supporting=(certificate,)), symmetric()
+    take(genuine(policy), asks_not)
+    sent = genuine(policy)
+    move(sent.find("soap:Header/wsse:Security/wsse:BinarySecurityToken"), OUT_OF_SIGHT[where](sent))
+    with refuses("signed-parts"):
+        take(sent, asks_not)
+
+
+def _at(time: Time, sent: Message, policy: Policy) -> Verified:
+    soap = Soap.of(parse(sent.bytes, Limits()))
+    return unprotect(soap, policy, keyrings()[1], environment(time=time))
 
 
 @pytest.mark.parametrize("base", BASES)

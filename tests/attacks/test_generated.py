@@ -56,6 +56,16 @@ def test_every_policy_makes_messages_that_are_read(dice: Dice) -> None:
     assert verified.soap.blocks()[0].text == "secret"
 
 
+@_many
+@given(dice=_DICE)
+def test_every_message_is_read_where_a_namespace_has_two_prefixes(dice: Dice) -> None:
+    """Whatever is decrypted then makes a new tree of the message, in which everything is found again."""
+    line = case(dice).line()
+    envelope, rest = line.octets.split(b"Envelope ", 1)
+    octets = b'%sEnvelope xmlns:z="urn:z" xmlns:zz="urn:z" %s' % (envelope, rest)
+    assert proof(line.case, line.read(octets)) == proof(line.case, line.read())
+
+
 @pytest.mark.parametrize("name", CHANGES)
 @_few
 @given(dice=_DICE)

@@ -6,11 +6,28 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from lxml import etree
 
 from tests.attacks.conftest import Refuses
-from tests.attacks.forge import EVIL, WSU_ID, Channel, Message, World, element, move, twin
-from zeep_secureconv import Policy, PolicyError
-from zeep_secureconv.policy.model import HeaderPart, Parts
+from tests.attacks.forge import (
+    EVIL,
+    NS,
+    WSU_ID,
+    Channel,
+    Message,
+    World,
+    element,
+    encrypted_data,
+    move,
+    twin,
+)
+from tests.unit.messages import keyrings, message, username, with_certificate
+from tests.unit.parties import environment
+from zeep_secureconv import Limits, Policy, PolicyError
+from zeep_secureconv.policy.model import Direction, HeaderPart, Parts
+from zeep_secureconv.soap.envelope import Soap, parse, serialize
+from zeep_secureconv.wss.protect import protect
+from zeep_secureconv.wss.unprotect import Verified, unprotect
 
 Hide = Callable[[Message], None]
 
@@ -109,14 +126,89 @@ def test_other_id_attributes_do_not_make_the_new_body_the_signed_one(
         open_channel.read(message)
 
 
-def test_ids_in_the_decrypted_content_cannot_repeat_one_outside(world: World, refuses: Refuses) -> None:
+#: Whether what is decrypted is put in place, or makes a new tree of the message.
+NEW_TREE = {"in place": "", "in a new tree": "xmlns:z='urn:z' xmlns:zz='urn:z'"}
+SAML2 = "urn:oasis:names:tc:SAML:2.0:assertion"
+#: What the content holds, and what stands outside: every attribute that is an id.
+WITH_ID = [
+    '<e:child wsu:Id="taken"/>',
+    '<ds:Object Id="taken"/>',
+    '<ds:Object wsu:Id="taken" Id="other"/>',
+    '<ds:Object wsu:Id="other" Id="taken"/>',
+    '<xenc:CipherData Id="taken"/>',
+]
+OUTSIDE = [*WITH_ID, f'<a:Assertion xmlns:a="{SAML2}" ID="taken"/>']
+
+
+@pytest.mark.parametrize("tree", NEW_TREE)
+@pytest.mark.parametrize("inside", WITH_ID)
+@pytest.mark.parametrize("outside", OUTSIDE)
+def test_ids_in_the_decrypted_content_cannot_repeat_one_outside(
+    world: World, refuses: Refuses, inside: str, outside: str, tree: str
+) -> None:
     """What comes out of the ciphertext is searched for ids like what was there before."""
     channel = world.channel("request")
-    channel.read(channel.genuine('<e:echo xmlns:e="urn:test" wsu:Id="free"/>'))
-    message = channel.genuine('<e:echo xmlns:e="urn:test" wsu:Id="taken"/>')
-    message.header.append(element('<wrapper wsu:Id="taken"/>'))
+    content = f'<e:echo xmlns:e="urn:test">{inside}</e:echo>'
+
+    def beside(block: str) -> bytes:
+        message = channel.genuine(content)
+        (message.security if "Assertion" in block else message.header).append(
+            element(block.replace("<e:child", '<e:child xmlns:e="urn:test"'))
+        )
+        return message.bytes.replace(b"Envelope ", f"Envelope {NEW_TREE[tree]} ".encode(), 1)
+
+    channel.read(beside(outside.replace('"taken"', '"free"').replace('"other"', '"free2"')))
     with refuses("duplicate-id"):
-        channel.read(message)
+        channel.read(beside(outside))
+
+
+@pytest.mark.parametrize("tree", NEW_TREE)
+def test_ids_of_an_application_are_none_of_ours(world: World, tree: str) -> None:
+    """Id, ID and xml:id of other elements may repeat any of ours, before and after decryption, and find nothing."""
+    channel = world.channel("request")
+    message = channel.genuine('<e:echo xmlns:e="urn:test" Id="one" ID="one" AssertionID="one" xml:id="one"/>')
+    message.header.append(element('<wrapper wsu:Id="one"/>'))
+    octets = message.bytes.replace(b"Envelope ", f"Envelope {NEW_TREE[tree]} ".encode(), 1)
+    assert channel.read(octets).context is not None
+
+
+#: What may come out of a ciphertext in the header, with an id.
+HIDDEN = {
+    "assertion": f'<a:Assertion xmlns:a="{SAML2}" ID="{{}}"/>',
+    "token": '<wsse:BinarySecurityToken ValueType="urn:t" wsu:Id="{}">AAAA</wsse:BinarySecurityToken>',
+    "part of a token": '<wsse:UsernameToken><wsse:Username wsu:Id="{}">a</wsse:Username></wsse:UsernameToken>',
+}
+
+
+@pytest.mark.parametrize("tree", NEW_TREE)
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("of", ["wsu:Timestamp/@wsu:Id", "ds:Signature/@Id", "xenc:EncryptedKey/@Id"])
+def test_a_token_that_comes_out_of_a_ciphertext_has_an_id_of_its_own(
+    refuses: Refuses, hidden: str, of: str, tree: str
+) -> None:
+    """Somebody's encrypted token cannot take the id of a part that is signed, or of a key."""
+    policy = with_certificate(supporting=(username(signed=True, encrypted=True),))
+
+    def bringing(name: str | None) -> bytes:
+        soap = message()
+        protected = protect(soap, policy, keyrings()[0], environment(), direction=Direction.REQUEST)
+        assert protected.ephemeral is not None
+        sent = Message(serialize(soap.envelope))
+        (known,) = sent.envelope.xpath(f"soap:Header/wsse:Security/{of}", namespaces=NS)
+        plaintext = etree.tostring(element(HIDDEN[hidden].format(name or known)))
+        key = sent.find("soap:Header/wsse:Security/xenc:EncryptedKey")
+        key.append(element('<xenc:ReferenceList><xenc:DataReference URI="#ED-own"/></xenc:ReferenceList>'))
+        sent.security.append(
+            encrypted_data(protected.ephemeral.secret[:16], plaintext, name="ED-own", kind="Element")
+        )
+        return sent.bytes.replace(b"Envelope ", f"Envelope {NEW_TREE[tree]} ".encode(), 1)
+
+    def read(data: bytes) -> Verified:
+        return unprotect(Soap.of(parse(data, Limits())), policy, keyrings()[1], environment())
+
+    assert read(bringing("free")).usernames[0].username == "alice"
+    with refuses("duplicate-id"):
+        read(bringing(None))
 
 
 def test_two_bodies_are_no_envelope(open_channel: Channel, refuses: Refuses) -> None:

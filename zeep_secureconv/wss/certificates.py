@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ..errors import ConfigurationError, VerificationError
 from .distinguished import normal_name
+from .revocation import RevocationList, is_issued_by, read_lists, refuse_revoked, verified_list
 
 Source = str | Path | bytes
 
@@ -131,30 +132,71 @@ def is_issued_as(certificate: x509.Certificate, issuer: str, serial: str) -> boo
 class Trust:
     """Whom to believe: anchors of certification paths, and single certificates ("pins").
 
+    Lists of revoked certificates come from files, and no other way: nothing is fetched. Where there is one, there must
+    be one of every authority in a path, with its end (nextUpdate) still to come, or the path is refused. A list is read
+    when the trust is made; for a newer one make another.
+
     Args:
         anchors: certificates that may sign others; a path must end at one of them.
-        pins: certificates trusted as they are, while they are valid.
+        pins: certificates trusted as they are, while they are valid and no list revokes them.
+        crls: lists of revoked certificates, each of one of *anchors*.
+        accept: has the last word about each certificate that is trusted otherwise, and refuses it with anything but
+            True; the place for OCSP, or a list of one's own. What it raises goes through to whoever asked.
+
+    Raises:
+        ConfigurationError: when a list is of no authority in *anchors*, or does not hold all that it revoked.
     """
 
     anchors: tuple[x509.Certificate, ...] = ()
     pins: tuple[x509.Certificate, ...] = ()
+    crls: tuple[x509.CertificateRevocationList, ...] = field(default=(), repr=False)
+    accept: Callable[[x509.Certificate], bool] | None = None
+    _lists: tuple[RevocationList, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        verified = tuple(verified_list(one, self.anchors) for one in self.crls)
+        object.__setattr__(self, "_lists", verified)
 
     @classmethod
-    def from_pem(cls, *sources: Source) -> Trust:
+    def from_pem(
+        cls,
+        *sources: Source,
+        crl: Source | Iterable[Source] = (),
+        accept: Callable[[x509.Certificate], bool] | None = None,
+    ) -> Trust:
         """Trust the certificates in PEM or DER files: CA:TRUE ones are anchors, any other is a pin.
 
+        Args:
+            sources: paths, or what is in the files.
+            crl: one or more files with lists of revoked certificates, PEM (several in a file) or DER.
+            accept: see :class:`Trust`.
+
         Raises:
-            ConfigurationError: when a file cannot be read or holds no certificate.
+            ConfigurationError: when a file cannot be read or holds no certificate or list, or nobody in the files made
+                a list.
         """
-        return cls.of(cert for source in sources for cert in load_certificates(source, "trust file"))
+        files = [crl] if isinstance(crl, (str, Path, bytes)) else crl
+        return cls.of(
+            (cert for source in sources for cert in load_certificates(source, "trust file")),
+            crls=(one for file in files for one in read_lists(read_source(file, "revocation list"))),
+            accept=accept,
+        )
 
     @classmethod
-    def of(cls, certificates: Iterable[x509.Certificate]) -> Trust:
+    def of(
+        cls,
+        certificates: Iterable[x509.Certificate],
+        *,
+        crls: Iterable[x509.CertificateRevocationList] = (),
+        accept: Callable[[x509.Certificate], bool] | None = None,
+    ) -> Trust:
         """Trust these certificates: CA:TRUE ones are anchors, any other is a pin."""
         everything = tuple(certificates)
         return cls(
             anchors=tuple(c for c in everything if _is_ca(c)),
             pins=tuple(c for c in everything if not _is_ca(c)),
+            crls=tuple(crls),
+            accept=accept,
         )
 
     def check(
@@ -194,8 +236,25 @@ class Trust:
                 f"The {role}'s RSA key has {key.key_size} bits, and anybody can break it",
                 hint=f"have a certificate issued for a key of 2048 bits; {_SHORTEST_RSA_KEY} are the least",
             )
-        if any(same(certificate, pin) for pin in self.pins):
-            return
+        pinned = any(same(certificate, pin) for pin in self.pins)
+        path = [certificate] if pinned else self._path(certificate, role, now, intermediates)
+        if self._lists:
+            refuse_revoked(self._beyond(path), self._lists, role=role, now=now, pinned=pinned)
+        if self.accept is not None and self.accept(certificate) is not True:
+            raise VerificationError(
+                "certificate",
+                f"The {role}'s certificate is refused by accept= of trust",
+                hint="ask whoever wrote that function",
+            )
+
+    def _path(
+        self,
+        certificate: x509.Certificate,
+        role: str,
+        now: datetime,
+        intermediates: Iterable[x509.Certificate],
+    ) -> list[x509.Certificate]:
+        """A path from a certificate to an anchor."""
         if not self.anchors:
             raise VerificationError(
                 "certificate",
@@ -209,13 +268,23 @@ class Trust:
             .extension_policies(ca_policy=_CA_POLICY, ee_policy=_end_entity_policy(role))
         )
         try:
-            builder.build_client_verifier().verify(certificate, list(intermediates))
+            return builder.build_client_verifier().verify(certificate, list(intermediates)).chain
         except (verification.VerificationError, *UNREADABLE) as error:
             raise VerificationError(
                 "certificate",
                 f"The {role}'s certificate is not trusted: {error}",
                 hint="add its CA, or the certificate itself as a pin, to trust=",
             ) from error
+
+    def _beyond(self, path: list[x509.Certificate]) -> list[x509.Certificate]:
+        """A path, and what vouches for the anchor that it ends at: an authority in the middle may be revoked too."""
+        while True:
+            last = path[-1]
+            above = (one for one in self.anchors if one.subject == last.issuer and not same(one, last))
+            issuer = next((one for one in above if is_issued_by(last, one)), None)
+            if issuer is None or any(same(issuer, one) for one in path):
+                return path
+            path = [*path, issuer]
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

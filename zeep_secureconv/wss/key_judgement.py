@@ -157,6 +157,18 @@ def check_covers_token(opened: Opened, found: VerifiedSignature) -> None:
         raise VerificationError("signed-parts", "The policy demands that tokens are signed, and one is not")
 
 
+def check_order(found: VerifiedSignature, binding: Binding) -> None:
+    """Where signing comes first, nothing that a signature covers was decrypted once its digest was compared.
+
+    Who signs knows what it is then; anybody can put his signature over somebody else's ciphertext.
+
+    Raises:
+        VerificationError: check "protection-order".
+    """
+    if found.over_ciphertext and not binding.encrypt_before_signing:
+        raise VerificationError("protection-order", "A signature covers ciphertext, and not what is in it")
+
+
 def primary_signature(
     signatures: Iterable[VerifiedSignature], binding: Binding, header: SecurityHeader, *, hides: bool
 ) -> VerifiedSignature | None:

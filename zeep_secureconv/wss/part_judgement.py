@@ -25,6 +25,7 @@ from .header import (
     TIMESTAMP,
     USERNAME,
 )
+from .key_judgement import check_order
 from .opened import Opened, VerifiedSignature
 from .supporting_judgement import is_token
 
@@ -96,10 +97,9 @@ class PartJudge:
         for part in contents:
             if not _is_empty(part) and not opened.content_was_encrypted(part):
                 raise _not_encrypted(part)
-        before = self.binding.encrypt_before_signing
-        in_order = primary.body_was_clear != before or not holds(opened.contents, soap.body)
-        # where signing comes first, who signs knows what it is: anybody can sign over somebody else's ciphertext
-        if (encrypted.body and not in_order) or (primary.over_ciphertext and not before):
+        check_order(primary, self.binding)
+        in_order = primary.body_was_clear != self.binding.encrypt_before_signing
+        if encrypted.body and not in_order and holds(opened.contents, soap.body):
             raise VerificationError(
                 "protection-order", "Signing and encryption are not in the policy's order"
             )

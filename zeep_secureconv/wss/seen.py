@@ -38,8 +38,41 @@ class Seen(Protocol):
             created: Created of the message's Timestamp, or None when there is none that is signed.
         """
 
+
+class Memory(Seen, Protocol):
+    """One that lasts."""
+
     def remake(self) -> None:
         """In a forked child: make locks anew. What was received stays received."""
+
+
+class OneMessage:
+    """A memory for one message at which several attempts are made.
+
+    What an attempt had remembered of it is no replay to the next, and comes once in each.
+
+    Args:
+        memory: what was received before.
+    """
+
+    def __init__(self, memory: Seen) -> None:
+        self._memory = memory
+        self._earlier: frozenset[bytes] = frozenset()
+        self._now: set[bytes] = set()
+
+    def begin(self) -> None:
+        """Begin the next attempt."""
+        self._earlier |= self._now
+        self._now = set()
+
+    def add(self, value: bytes, *, until: datetime, now: datetime, created: datetime | None = None) -> bool:
+        """Remember *value*; False when another message had it, or this one has it twice."""
+        if value in self._now:
+            return False
+        if value not in self._earlier and not self._memory.add(value, until=until, now=now, created=created):
+            return False
+        self._now.add(value)
+        return True
 
 
 @runtime_checkable
@@ -188,7 +221,7 @@ class SharedSignatures:
         self._own.remake()
 
 
-def memory_of(store: object, purpose: str, size: int) -> Seen:
+def memory_of(store: object, purpose: str, size: int) -> Memory:
     """The memory of a service: shared through its store of contexts, where that remembers too.
 
     Args:

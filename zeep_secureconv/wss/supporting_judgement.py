@@ -23,7 +23,7 @@ from ..policy.model import (
 from .credentials import ReceivedToken, ReceivedUsername, kind_of
 from .elements import holds, is_within, select
 from .header import BINARY_TOKEN, CERTIFICATES, CONTEXT_TOKENS, SIGNATURE, USERNAME
-from .key_judgement import check_covers_token, check_key, fits
+from .key_judgement import check_covers_token, check_key, check_order, fits
 from .opened import Opened, VerifiedSignature
 from .references import read_reference
 from .seen import Seen
@@ -80,7 +80,8 @@ class SupportingJudge:
             endorsing: the signatures that endorse the message.
 
         Raises:
-            VerificationError: checks "endorsement", "supporting-token", "signed-parts", "username-token", "replay".
+            VerificationError: checks "endorsement", "supporting-token", "signed-parts", "protection-order",
+                "username-token", "replay".
         """
         left = list(endorsing)
         present = self._present() if self.policy.supporting else []
@@ -129,6 +130,8 @@ class SupportingJudge:
             left.remove(found)
             check_key(entry.token, found.source, self.binding)
             _check_endorsed(required, found)
+            if required:
+                check_order(found, self.binding)
             if self.binding.protect_tokens:
                 check_covers_token(self.opened, found)
             return found.source
