@@ -34,12 +34,14 @@ class SecurityContext:
         created, expires: its lifetime as the issuer said it, aware UTC; None where it is not said.
         dialect: name of the dialect it was negotiated in.
         key: what messages are protected with.
-        first: the key that it began with, once it was renewed, or None. Metro wants further renewals endorsed by it.
+        first: the key that it began with, once it was renewed, or None. Metro has further renewals endorsed by it.
         renewable: whether the issuer allows renewal.
         renewable_late: whether it allows that after the end too (wst:Renewing/@OK).
         principal: on a service, the name of whom it was issued to; None on a client.
         owner: on a service, what tells that principal from others of the same name.
         policy: fingerprint of the policy it was issued under.
+        used: on a service, whether a call was made in it; what never was goes first when there are too many.
+        kept_until: on a service, until when it is kept after its end, for a renewal; None leaves that to the store.
         received: reading of the monotonic clock when this process got it; None when it came from a store.
         obtained: what the wall clock of the process that received it showed then; set by stores.
     """
@@ -55,6 +57,8 @@ class SecurityContext:
     principal: str | None = None
     owner: str | None = field(default=None, repr=False)
     policy: str = field(default="", repr=False)
+    used: bool = field(default=False, repr=False)
+    kept_until: datetime | None = field(default=None, repr=False)
     received: float | None = field(default=None, repr=False, compare=False)
     obtained: datetime | None = field(default=None, repr=False, compare=False)
 
@@ -139,6 +143,8 @@ class SecurityContext:
             "principal": self.principal,
             "owner": self.owner,
             "policy": self.policy,
+            "used": self.used,
+            "kept_until": self.kept_until.isoformat() if self.kept_until else None,
             "obtained": self.obtained.isoformat() if self.obtained else None,
             "key": _key_record(self.key),
             "first": _key_record(self.first) if self.first else None,
@@ -163,6 +169,8 @@ class SecurityContext:
             principal=record["principal"],
             owner=record["owner"],
             policy=record["policy"],
+            used=record.get("used", False),
+            kept_until=_time(record.get("kept_until")),
             obtained=_time(record["obtained"]),
             key=_key_of(record["key"]),
             first=_key_of(record["first"]) if record["first"] else None,

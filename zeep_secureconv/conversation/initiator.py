@@ -93,9 +93,9 @@ class Initiator:
             wst=dialect.wst,
             request_type=RequestType.ISSUE,
             token_type=sct_type(dialect.wsc),
-            context=dialect.context_attribute,
+            context=dialect.context_attributes.get(RequestType.ISSUE),
             applies_to=endpoint if dialect.applies_to or policy.requires_applies_to else None,
-            computed_key_algorithm=f"{dialect.wst}/CK/PSHA1",
+            computed_key_algorithm=f"{dialect.wst}/CK/PSHA1" if dialect.computation else None,
         )
         return self._exchange(
             endpoint,
@@ -150,7 +150,7 @@ class Initiator:
             wst=dialect.wst,
             request_type=RequestType.RENEW,
             token_type=sct_type(dialect.wsc),
-            context=dialect.context_attribute,
+            context=dialect.context_attributes.get(RequestType.RENEW),
             applies_to=context.endpoint if dialect.applies_to else None,
             target=_target(context, dialect),
         )
@@ -270,7 +270,7 @@ class Initiator:
             request_type=kind,
             # without TokenType CXF takes the token for one of the other generation
             token_type=sct_type(dialect.wsc),
-            context=dialect.context_attribute,
+            context=dialect.context_attributes.get(kind),
             applies_to=context.endpoint if dialect.applies_to else None,
             target=_target(context, dialect),
         )
@@ -310,7 +310,12 @@ class Initiator:
         soap = new_envelope(policy.soap)
         soap.body.append(request_to_xml(request, dialect))
         message_id = address_request(
-            soap, wsa=policy.wsa, to=endpoint, action=action, random=self._environment.random
+            soap,
+            wsa=policy.wsa,
+            to=endpoint,
+            action=action,
+            random=self._environment.random,
+            headers=dialect.request_headers,
         )
         protected = protect(
             soap,

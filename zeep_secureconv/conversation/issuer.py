@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from ..environment import Environment
-from ..errors import LimitExceeded, SecureConversationError
+from ..errors import LimitExceeded
 from ..names import WSC_OF_WST, sct_type
-from ..policy.model import DerivedKeys
 from ..trust import (
-    ContextToken,
-    Entropy,
     Lifetime,
     Renewing,
     RequestSecurityToken,
@@ -22,29 +19,19 @@ from ..trust import (
     TokenReference,
     new_context_token,
 )
-from ..wss.kdf import p_sha1
 from ..wss.keys import ContextKey
 from .context import SecurityContext
+from .granting import RequestRefused, agree_on_key, check_request, granted_lifetime, target_of
 from .policies import ConversationPolicy
 from .store import RecordKey, Store
+from .terms import Terms
 
 #: How long the old key of a renewed context goes on working, for messages on their way.
 _ROLLOVER = timedelta(minutes=5)
-
-
-_Keep = Callable[[SecurityContext], None]
-
-
-class RequestRefused(SecureConversationError):
-    """The trust service refuses a request.
-
-    Args:
-        code: local name of the WS-Trust fault (WS-Trust 1.3, section 11).
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+#: Under which the first key of a renewed context fades, if it has no Instance. None on the wire can be like it.
+_FIRST = "\0first"
+#: How often room is made for a context: others may take it at the same moment.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +67,8 @@ class Issuer:
         policy: the conversation that they are for.
         store: where they are kept.
         environment: time, randomness and bounds.
-        lifetime: how long a context lives at most.
+        terms: what is granted.
+        path: the path that requests are sent to, for AppliesTo; *endpoint* by default.
     """
 
     def __init__(
@@ -90,14 +78,16 @@ class Issuer:
         store: Store,
         environment: Environment,
         *,
-        lifetime: timedelta,
+        terms: Terms,
+        path: str | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._places = tuple(dict.fromkeys((endpoint, endpoint if path is None else path)))
         self._policy = policy
         self._fingerprint = policy.fingerprint
         self._store = store
         self._environment = environment
-        self._lifetime = lifetime
+        self._terms = terms
 
     def find(self, identifier: str, instance: str | None) -> SecurityContext | None:
         """The living context with that name at this endpoint and policy, or None.
@@ -105,24 +95,41 @@ class Issuer:
         A reference without an Instance means the current key. No older one outlives the context itself, which may
         be cancelled.
         """
-        context = self._store.get(self._key(identifier, instance))
-        if context is None or context.policy != self._fingerprint:
-            return None
-        cancelled = instance is not None and self.find(identifier, None) is None
-        if cancelled or context.is_over(self._environment.clock):
-            self._store.drop(self._key(identifier, instance), context)
-            return None
-        return context
+        context = self._living(identifier, None)
+        if context is None or instance in (None, context.instance):
+            return context
+        return self._living(identifier, instance)
 
-    def issue(self, request: RequestSecurityToken, principal: Principal) -> Issued:
+    def faded(self, identifier: str) -> SecurityContext | None:
+        """The first key of a living context, as long as it goes on working beside the one that renewed it.
+
+        It has no Instance, and a reference without one means the current key to most stacks.
+        """
+        return None if self._living(identifier, None) is None else self._living(identifier, _FIRST)
+
+    def used(self, context: SecurityContext) -> None:
+        """Note, once, that a call was made in a context: what never was used goes first when there are too many."""
+        if context.used:
+            return
+        current = self._record(context.identifier, None)
+        if current is not None and not current.used:
+            self._store.replace(self._key(context.identifier, None), current, replace(current, used=True))
+
+    def issue(self, request: RequestSecurityToken, principal: Principal, *, named: bool = False) -> Issued:
         """A new context for *principal* (WS-SecureConversation 1.4, section 3).
+
+        Args:
+            request: what is asked for.
+            principal: who asks.
+            named: whether its first key has an Instance, as WebSphere's have.
 
         Raises:
             RequestRefused: when the request asks for what is not given.
         """
         self._check(request, RequestType.ISSUE)
-        identifier = self._new_name()
-        return self._give(request, identifier, None, principal, self._keep_new)
+        issued = self._make(request, principal, None, named=named)
+        self._add(issued.context)
+        return issued
 
     def renew(
         self,
@@ -134,30 +141,29 @@ class Issuer:
 
         Only the principal that holds the context renews it. Possession of its key is not asked for beyond that:
         WebSphere and CXF renew with the bootstrap alone. But where that says nothing of who asks, the key itself
-        must.
+        must; and a key that endorses must be the context's, the current one or the first.
 
         Args:
             request: what is asked for.
             principal: who asks.
-            endorsed_by: the context keys that endorsed the request.
+            endorsed_by: the context keys that endorsed the request, found by :class:`RenewalKeys`.
 
         Raises:
-            RequestRefused: when there is no such context of this principal.
+            RequestRefused: when there is no such context of this principal, or it is not renewed.
         """
         self._check(request, RequestType.RENEW)
         if self._policy.token.must_not_send_renew:
-            raise RequestRefused("RequestFailed", "The policy allows no renewal")
-        old = self._target(request, principal, endorsed_by)
+            raise RequestRefused("UnableToRenew", "The policy allows no renewal")
+        old = self._owned(request, principal, endorsed_by)
+        if old is None or not old.renewable:
+            # the same answer for all: nobody learns which contexts others hold
+            raise RequestRefused("UnableToRenew", "There is no such context")
 
-        def keep(new: SecurityContext) -> None:
-            # under its own name first: should that fail, the client still has the key that it knows
-            self._add(self._key(new.identifier, new.instance), new)
-            if not self._store.replace(self._key(old.identifier, None), old, new):
-                self._store.drop(self._key(new.identifier, new.instance), new)
-                raise RequestRefused("RequestFailed", "The context was renewed or cancelled at the same time")
-            self._fade(old)
-
-        return self._give(request, old.identifier, self._new_name(), principal, keep)
+        issued = self._make(request, principal, old)
+        self._fade(old)
+        if not self._store.replace(self._key(old.identifier, None), old, issued.context):
+            raise RequestRefused("UnableToRenew", "The context was renewed or cancelled at the same time")
+        return issued
 
     def cancel(self, request: RequestSecurityToken, context: SecurityContext) -> RequestSecurityTokenResponse:
         """Forget a context; *context* is the one that secured the request, and no other can be cancelled by it.
@@ -166,15 +172,29 @@ class Issuer:
             RequestRefused: when the target is another context.
         """
         self._check(request, RequestType.CANCEL)
-        identifier, _ = _name(request.target)
+        identifier, _ = target_of(request)
         if identifier != context.identifier:
             raise RequestRefused("InvalidRequest", "A context can be cancelled by itself only")
-        # earlier keys, that faded after a renewal, are nothing without the record of the current one: see find()
-        for instance in (None, context.instance):
-            held = self._store.get(self._key(identifier, instance))
-            if held is not None:
-                self._store.drop(self._key(identifier, instance), held)
-        return RequestSecurityTokenResponse(wst=request.wst, context=request.context, cancelled=True)
+        return self._cancelled(request, context)
+
+    def cancel_of(
+        self, request: RequestSecurityToken, principal: Principal, endorsed_by: tuple[ContextKey, ...] = ()
+    ) -> RequestSecurityTokenResponse:
+        """Forget a context of *principal*, whose request the bootstrap secured: CXF's client cancels so.
+
+        Args:
+            request: what is asked for.
+            principal: who asks.
+            endorsed_by: the context keys that endorsed the request.
+
+        Raises:
+            RequestRefused: when there is no such context of this principal, or nothing says who asks.
+        """
+        self._check(request, RequestType.CANCEL)
+        context = self._owned(request, principal, endorsed_by)
+        if context is None:
+            raise RequestRefused("RequestFailed", "There is no such context")
+        return self._cancelled(request, context)
 
     def validate(
         self, request: RequestSecurityToken, context: SecurityContext
@@ -190,7 +210,7 @@ class Issuer:
             RequestRefused: when the request names no context.
         """
         self._check(request, RequestType.VALIDATE)
-        identifier, instance = _name(request.target)
+        identifier, instance = target_of(request)
         held = self.find(identifier, instance)
         own = context.owner != ANONYMOUS.owner or identifier == context.identifier
         valid = held is not None and held.owner == context.owner and own
@@ -206,125 +226,208 @@ class Issuer:
         return UUID(bytes=self._environment.random(16), version=4).urn
 
     def _check(self, request: RequestSecurityToken, kind: RequestType) -> None:
-        if request.request_type is not kind:
-            raise RequestRefused("InvalidRequest", "RequestType and Action do not agree")
-        if request.unsupported or request.entropy_encrypted_key is not None:
-            raise RequestRefused("InvalidRequest", "The request asks for what is not supported")
-        # WS-Trust's own TokenType for a validation asks for nothing but the status
-        status = f"{request.wst}/RSTR/Status" if kind is RequestType.VALIDATE else None
-        if request.token_type not in (None, status, sct_type(WSC_OF_WST[request.wst])):
-            raise RequestRefused("InvalidRequest", "Only SecurityContextTokens are issued here")
+        check_request(request, kind, self._policy, self._terms, self._places)
 
-    def _target(
+    def _record(self, identifier: str, instance: str | None) -> SecurityContext | None:
+        """What is kept under that name for this policy, however old."""
+        context = self._store.get(self._key(identifier, instance))
+        return context if context is not None and context.policy == self._fingerprint else None
+
+    def _living(self, identifier: str, instance: str | None) -> SecurityContext | None:
+        """What is kept under that name, unless it is over."""
+        context = self._record(identifier, instance)
+        if context is None or not context.is_over(self._environment.clock):
+            return context
+        if not self._may_renew_late(context):
+            self._store.drop(self._key(identifier, instance), context)
+        return None
+
+    def to_renew(self, identifier: str, instance: str | None) -> SecurityContext | None:
+        """The context with that name if it may be renewed, which may be possible after its end; None otherwise."""
+        context = self._record(identifier, None)
+        if context is None or instance not in (None, context.instance):
+            return None
+        living = not context.is_over(self._environment.clock)
+        return context if living or self._may_renew_late(context) else None
+
+    def _may_renew_late(self, context: SecurityContext) -> bool:
+        until = context.kept_until if self._terms.renew_after_expiry else None
+        return until is not None and self._environment.clock.now() < until
+
+    def _owned(
         self, request: RequestSecurityToken, principal: Principal, endorsed_by: tuple[ContextKey, ...]
-    ) -> SecurityContext:
-        identifier, instance = _name(request.target)
-        context = self.find(identifier, instance)
-        proven = principal != ANONYMOUS or any(key.identifier == identifier for key in endorsed_by)
-        if context is None or context.owner != principal.owner or not proven:
-            # the same answer for both: nobody learns which contexts others hold
-            raise RequestRefused("RequestFailed", "There is no such context")
-        return context
+    ) -> SecurityContext | None:
+        """The context that a request of *principal* is about, if it is its own."""
+        context = self.to_renew(*target_of(request))
+        if context is None or context.owner != principal.owner:
+            return None
+        known = principal != ANONYMOUS or bool(endorsed_by)
+        return context if known and all(key in (context.key, context.first) for key in endorsed_by) else None
 
-    def _give(
+    def _cancelled(
+        self, request: RequestSecurityToken, context: SecurityContext
+    ) -> RequestSecurityTokenResponse:
+        # earlier keys, that faded after a renewal, are nothing without the record of the current one: see find()
+        for instance in dict.fromkeys((None, context.instance)):
+            key = self._key(context.identifier, instance)
+            held = self._store.get(key)
+            if held is not None:
+                self._store.drop(key, held)
+        return RequestSecurityTokenResponse(wst=request.wst, context=request.context, cancelled=True)
+
+    def _make(
         self,
         request: RequestSecurityToken,
-        identifier: str,
-        instance: str | None,
         principal: Principal,
-        keep: _Keep,
+        old: SecurityContext | None,
+        *,
+        named: bool = True,
     ) -> Issued:
+        """A new context, or *old* with a new key, and the answer that gives it."""
+        identifier = self._new_name() if old is None else old.identifier
+        instance = self._new_name() if named else None
         wsc = WSC_OF_WST[request.wst]
-        secret, entropy, proof = self._make_key(request)
+        created = self._environment.clock.now()
+        expires = created + granted_lifetime(request.lifetime, self._terms, self._environment)
+        agreed = agree_on_key(request, self._policy, self._terms, self._environment)
+        renewing = self._renewing(request.renewing)
         token_id = f"sct-{self._environment.random(12).hex()}"
         token = new_context_token(identifier, wsc=wsc, element_id=token_id, instance=instance)
-        created = self._environment.clock.now()
-        expires = created + self._granted(request.lifetime, created)
-        unattached = TokenReference(identifier, sct_type(wsc), instance)
         context = SecurityContext(
             endpoint=self._endpoint,
             created=created,
             expires=expires,
             dialect="",
+            renewable=renewing.allow,
+            renewable_late=renewing.ok,
             principal=principal.name,
             owner=principal.owner,
             policy=self._fingerprint,
-            key=ContextKey(identifier=identifier, instance=instance, wsc=wsc, secret=secret, token=token.xml),
+            received=self._environment.clock.monotonic(),
+            used=old is not None and old.used,
+            kept_until=expires + self._terms.keep_after_expiry if renewing.ok else None,
+            key=ContextKey(
+                identifier=identifier, instance=instance, wsc=wsc, secret=agreed.secret, token=token.xml
+            ),
+            first=None if old is None else old.first or old.key,
         )
-        try:
-            keep(context)
-        except LimitExceeded as error:
-            raise RequestRefused("RequestFailed", "There are too many contexts") from error
         response = RequestSecurityTokenResponse(
             wst=request.wst,
             token_type=sct_type(wsc),
             context=request.context,
             token=token,
             attached=TokenReference(f"#{token_id}", sct_type(wsc)),
-            unattached=unattached,
-            computed_key=f"{request.wst}/CK/PSHA1" if proof is None else None,
-            proof_secret=proof,
-            entropy=entropy,
+            unattached=TokenReference(identifier, sct_type(wsc), None if old is None else instance),
+            computed_key=None if agreed.entropy is None else f"{request.wst}/CK/PSHA1",
+            proof_secret=agreed.proof,
+            entropy=agreed.entropy,
             lifetime=Lifetime(created, expires),
-            key_size=len(secret),
-            renewing=Renewing(allow=not self._policy.token.must_not_send_renew, ok=False),
+            key_size=len(agreed.secret),
+            renewing=renewing,
             applies_to=request.applies_to,
         )
         return Issued(response=response, context=context)
 
-    def _make_key(self, request: RequestSecurityToken) -> tuple[bytes, Entropy | None, bytes | None]:
-        """(key, our entropy, the key as a proof): computed from both entropies, or ours alone (WS-Trust 1.3, 4.4)."""
-        assert self._policy.application.binding is not None
-        suite = self._policy.application.binding.algorithm_suite
-        size = min(max(request.key_size or 0, suite.minimum_key_length), suite.maximum_key_length)
-        if self._policy.token.derived_keys is DerivedKeys.NONE:
-            # Metro and CXF ask for 256 bits under every suite, and would take all of them for the key of a cipher
-            size = suite.encryption_key_length
-        own = self._environment.random(size)
-        if request.entropy is None:
-            trust = self._policy.application.trust
-            if (
-                trust is not None
-                and trust.require_client_entropy
-                and request.request_type is RequestType.ISSUE
-            ):
-                raise RequestRefused("InvalidRequest", "The policy demands entropy of the client")
-            return own, None, own
-        if request.computed_key_algorithm not in (None, f"{request.wst}/CK/PSHA1"):
-            raise RequestRefused("InvalidRequest", "Keys are computed with P_SHA1 only")
-        return p_sha1(request.entropy.secret, own, size), Entropy(own, f"{request.wst}/Nonce"), None
+    def _renewing(self, wanted: Renewing | None) -> Renewing:
+        """Whether a context may be renewed.
 
-    def _granted(self, wanted: Lifetime | None, now: datetime) -> timedelta:
-        """The lifetime that was asked for, up to ours."""
-        if wanted is None or wanted.expires is None:
-            return self._lifetime
-        asked = wanted.expires - (wanted.created or now)
-        return min(self._lifetime, asked) if asked > timedelta(0) else self._lifetime
+        The client may forgo it. Whether late is for the service to say: CXF's renews late, and never asks for that.
+        """
+        allow = not self._policy.token.must_not_send_renew and (wanted is None or wanted.allow)
+        return Renewing(allow=allow, ok=allow and self._terms.renew_after_expiry)
 
-    def _keep_new(self, context: SecurityContext) -> None:
-        self._add(self._key(context.identifier, None), context)
+    def _add(self, context: SecurityContext) -> None:
+        """Keep a context; where there are too many, of its principal or of all, in the place of one never used."""
+        full = None
+        for _ in range(_ATTEMPTS):
+            full = self._put(self._key(context.identifier, None), context)
+            if full is None:
+                return
+            if not self._store.make_room(context.owner if full.check == "contexts-per-principal" else None):
+                break
+        raise RequestRefused("RequestFailed", "There are too many contexts") from full
 
-    def _add(self, key: RecordKey, context: SecurityContext) -> None:
-        """Keep a record, if its principal does not hold too many."""
-        limit = self._environment.limits.contexts_per_principal
-        if self._store.held_by(context.owner or "") >= limit:
-            raise RequestRefused("RequestFailed", "This principal holds too many contexts")
-        if not self._store.add(key, context):
+    def _put(self, key: RecordKey, context: SecurityContext) -> LimitExceeded | None:
+        """Keep a record, or say what it is too many for."""
+        try:
+            added = self._store.add(key, context, most=self._environment.limits.contexts_per_principal)
+        except LimitExceeded as error:
+            return error
+        if not added:
             raise RequestRefused("RequestFailed", "The context could not be kept")
+        return None
 
     def _fade(self, old: SecurityContext) -> None:
-        """Let the old key work a little longer, where its Instance tells it from the new one."""
-        if old.instance is None:
+        """Let the old key work a little longer, for messages on their way, where there is room."""
+        if old.is_over(self._environment.clock):
             return
         until = self._environment.clock.now() + _ROLLOVER
-        if old.expires is None or old.expires > until:
-            self._store.replace(self._key(old.identifier, old.instance), old, replace(old, expires=until))
+        expires = until if old.expires is None else min(until, old.expires)
+        fading = replace(old, expires=expires, renewable_late=False, kept_until=None)
+        with suppress(LimitExceeded):
+            most = self._environment.limits.contexts_per_principal
+            self._store.add(self._key(old.identifier, old.instance or _FIRST), fading, most=most)
 
 
-def _name(target: ContextToken | TokenReference | None) -> tuple[str, str | None]:
-    """(Identifier, Instance) of the context that a request is about."""
-    if isinstance(target, ContextToken):
-        return target.identifier, target.instance
-    if target is None or target.uri.startswith("#"):
-        raise RequestRefused("InvalidRequest", "The request does not name a context by its Identifier")
-    return target.uri, target.instance
+class CallKeys:
+    """Finds the keys that calls may be made under, for messages that were not verified yet.
+
+    Args:
+        issuer: has the contexts.
+    """
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+        #: Whether a name was looked up that no living context has.
+        self.missed = False
+        #: Whether one was that may mean a fading first key too.
+        self.ambiguous = False
+
+    def current(self, identifier: str, instance: str | None) -> ContextKey | None:
+        """The key with that Instance; without one the current key."""
+        context = self._issuer.find(identifier, instance)
+        if context is None:
+            self.missed = True
+            return None
+        self.ambiguous |= instance is None and context.first is not None
+        return context.key
+
+    def faded(self, identifier: str, instance: str | None) -> ContextKey | None:
+        """The same, but without an Instance the first key while it fades."""
+        context = self._issuer.find(identifier, instance) if instance else self._issuer.faded(identifier)
+        return context.key if context is not None else None
+
+
+class RenewalKeys:
+    """Finds the keys that may endorse a renewal of contexts, for messages that were not verified yet.
+
+    Metro's client endorses every renewal with the first key of the context, and shows the current token for it, as
+    others do for the current key. Only a renewal may be endorsed by the first key; nothing else is secured by it any
+    more.
+
+    Args:
+        issuer: has the contexts.
+    """
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+        #: Whether a name was looked up that may mean a first key too.
+        self.ambiguous = False
+
+    def current(self, identifier: str, instance: str | None) -> ContextKey | None:
+        """The key with that Instance, the current or the first; without one the current key."""
+        context = self._issuer.to_renew(identifier, None)
+        if context is None:
+            return None
+        if instance in (None, context.instance):
+            self.ambiguous |= context.first is not None
+            return context.key
+        keys = (context.key, *filter(None, [context.first]))
+        return next((key for key in keys if key.instance == instance), None)
+
+    def first(self, identifier: str, instance: str | None) -> ContextKey | None:
+        """The same, but the first key instead of the current one."""
+        context = self._issuer.to_renew(identifier, None)
+        if context is not None and context.first is not None and instance in (None, context.instance):
+            return context.first
+        return self.current(identifier, instance)

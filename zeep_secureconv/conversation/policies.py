@@ -44,6 +44,8 @@ class ConversationPolicy:
         renewal: requests for a new key, secured as the bootstrap and endorsed by the context.
         cancel: a Cancel, secured by the context: signed and in clear, as CXF, Metro and WCF want it.
         cancel_in_full: a Cancel secured as any message of the application, as Rampart and WebSphere want it.
+        cancel_with_tokens: both, with the tokens that calls have besides: Metro's client sends the first one so,
+            Rampart's the second.
         soap: SOAP namespace.
         wsa: namespace of WS-Addressing.
     """
@@ -54,6 +56,7 @@ class ConversationPolicy:
     renewal: ExchangePolicy
     cancel: ExchangePolicy
     cancel_in_full: ExchangePolicy
+    cancel_with_tokens: tuple[ExchangePolicy, ExchangePolicy]
     soap: str
     wsa: str
 
@@ -148,9 +151,10 @@ def _for_application(application: Policy, request: Policy, response: Policy, soa
     for policy in (application, token.bootstrap, token.bootstrap_response or token.bootstrap):
         supported(policy)
     bootstrap = ExchangePolicy(
-        request=_bootstrap(token.bootstrap, application),
-        response=_bootstrap(token.bootstrap_response or token.bootstrap, application),
+        request=bootstrap_policy(token.bootstrap, application),
+        response=bootstrap_policy(token.bootstrap_response or token.bootstrap, application),
     )
+    whole = replace(request, required=Parts())
     return ConversationPolicy(
         application=application,
         token=token,
@@ -159,6 +163,10 @@ def _for_application(application: Policy, request: Policy, response: Policy, soa
         cancel=_cancel(_conversation_alone(application)),
         cancel_in_full=ExchangePolicy(
             request=_conversation_alone(request), response=_conversation_alone(response)
+        ),
+        cancel_with_tokens=(
+            replace(_cancel(_conversation_alone(application)), request=_cancel(whole).request),
+            ExchangePolicy(request=whole, response=_conversation_alone(response)),
         ),
         soap=soap,
         wsa=application.addressing or token.bootstrap.addressing or WSA_2005,
@@ -175,10 +183,14 @@ def _conversation_alone(policy: Policy) -> Policy:
     return replace(policy, supporting=tokens, required=Parts())
 
 
-def _bootstrap(bootstrap: Policy, application: Policy) -> Policy:
+def bootstrap_policy(bootstrap: Policy, application: Policy) -> Policy:
     """The bootstrap with what no policy can waive: the answer's Body is signed, and secrets travel encrypted.
 
     TLS does both under a TransportBinding. Trust, and with it the generation, is that of the outer policy.
+
+    Args:
+        bootstrap: the policy of requests for contexts, or of their answers.
+        application: the policy that the contexts are for.
     """
     policy = replace(
         bootstrap, wss=bootstrap.wss or application.wss, trust=application.trust or bootstrap.trust

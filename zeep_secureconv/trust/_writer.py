@@ -74,10 +74,10 @@ class Writer:
         self._spliced.append(xml)
         return element
 
-    def applies_to(self, address: str | None) -> etree._Element | None:
+    def applies_to(self, address: str | None, namespace: str = WSP_2004) -> etree._Element | None:
         if address is None:
             return None
-        element = etree.Element(f"{{{WSP_2004}}}AppliesTo", nsmap={"wsp": WSP_2004})
+        element = etree.Element(f"{{{namespace}}}AppliesTo", nsmap={"wsp": namespace})
         reference = etree.SubElement(element, f"{{{WSA_2005}}}EndpointReference", nsmap={"wsa": WSA_2005})
         etree.SubElement(reference, f"{{{WSA_2005}}}Address").text = address
         return element

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-from ..names import WSC_OF_WST, WST_2005, WST_200512
+from ..names import SP_2005, WSC_OF_WST, WSP_2004, WST_2005, WST_200512
 from ..policy.model import Direction
-from .model import RequestType
+from ..soap.addressing import ANSWER_HEADERS, REQUEST_HEADERS
+from .model import RequestSecurityToken, RequestType
 
 _REQUEST, _RESPONSE = Direction.REQUEST, Direction.RESPONSE
 _ISSUE, _RENEW, _CANCEL, _VALIDATE = RequestType
@@ -37,8 +38,13 @@ class Dialect:
         cancel_security: whether Cancel, which the context itself secures, is signed only or encrypted too.
         keeps_old_key: whether the old key of a renewed context goes on working for a while.
         applies_to: whether requests say which endpoint they are for.
-        context_attribute: @Context of requests, or None.
+        context_attributes: @Context of requests, by their type; the others have none.
+        computation: whether requests for contexts say how the key is to be computed.
         key_size: length of the key to ask for, in bytes; None leaves it to the algorithm suite.
+        left_out: what answers do not say, by type of request: fields of :class:`RequestSecurityTokenResponse`.
+        answered_applies_to: namespace of AppliesTo in answers.
+        names_first_key: whether a new context has an Instance, as others have after a renewal only.
+        request_headers, answer_headers: the addressing headers, in the order they are written.
     """
 
     name: str
@@ -53,8 +59,14 @@ class Dialect:
     cancel_security: Literal["signed", "signed+encrypted"]
     keeps_old_key: bool = False
     applies_to: bool = False
-    context_attribute: str | None = None
+    context_attributes: Mapping[RequestType, str] = field(default_factory=dict, hash=False)
+    computation: bool = True
     key_size: int | None = None
+    left_out: Mapping[RequestType, frozenset[str]] = field(default_factory=dict, hash=False)
+    answered_applies_to: str = WSP_2004
+    names_first_key: bool = False
+    request_headers: tuple[str, ...] = REQUEST_HEADERS
+    answer_headers: tuple[str, ...] = ANSWER_HEADERS
 
     def action(self, request_type: RequestType, direction: Direction) -> str | None:
         """wsa:Action of a message, or None where the dialect has no such request."""
@@ -141,6 +153,12 @@ _OASIS13 = Dialect(
     cancel_security="signed",
 )
 
+#: @Context of the samples of WebSphere's requests.
+_WEBSPHERE_CONTEXTS = MappingProxyType(
+    {_ISSUE: "http://www.ibm.com/login/"}
+    | dict.fromkeys((_RENEW, _CANCEL, _VALIDATE), "https://www.ibm.com/login/")
+)
+
 _WEBSPHERE13 = replace(
     _OASIS13,
     name="websphere13",
@@ -174,8 +192,19 @@ _WEBSPHERE13 = replace(
     renew_security=("bootstrap", "endorsed", "endorsed by the first key"),
     cancel_security="signed+encrypted",
     applies_to=True,
-    context_attribute="http://www.ibm.com/login/",
+    context_attributes=_WEBSPHERE_CONTEXTS,
+    computation=False,
     key_size=16,
+    left_out=MappingProxyType(
+        {
+            _ISSUE: frozenset({"token_type"}),
+            _RENEW: frozenset({"token_type", "computed_key", "key_size", "unattached", "applies_to"}),
+        }
+    ),
+    answered_applies_to=SP_2005,
+    names_first_key=True,
+    request_headers=("To", "MessageID", "Action"),
+    answer_headers=("Action", "RelatesTo"),
 )
 
 _WCF = replace(
@@ -250,3 +279,29 @@ def action_of(uri: str) -> tuple[RequestType, Dialect] | None:
         None where the action is no such request, for example because it asks for an amendment.
     """
     return _BY_REQUEST_ACTION.get(uri)
+
+
+def is_trust_action(uri: str) -> bool:
+    """Whether wsa:Action is one of WS-Trust, known or not: a request that is not answered, or an answer to none.
+
+    Args:
+        uri: wsa:Action without white space around it.
+    """
+    return uri.startswith(tuple(f"{wst}/RST" for wst in WSC_OF_WST))
+
+
+def dialect_of_answer(dialect: Dialect, request: RequestSecurityToken) -> Dialect:
+    """The dialect that a request is answered in, where its action is that of several: WebSphere's has a @Context.
+
+    Others that use WebSphere's actions are told what it leaves out.
+
+    Args:
+        dialect: what :func:`action_of` found.
+        request: the request.
+    """
+    kind, websphere = request.request_type, _WEBSPHERE13.in_generation(dialect.wst)
+    if websphere.action(kind, _REQUEST) != dialect.action(kind, _REQUEST):
+        return dialect
+    if request.context in _WEBSPHERE_CONTEXTS.values():
+        return websphere
+    return replace(dialect, left_out={}, answered_applies_to=WSP_2004, answer_headers=ANSWER_HEADERS)

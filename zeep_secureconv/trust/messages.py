@@ -9,6 +9,9 @@ everything has a bound.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from lxml import etree
 
 from ..limits import Limits
@@ -219,12 +222,14 @@ def response_to_xml(
 
     Args:
         rstr: the answer.
-        dialect: the order of the children. Its generation must be that of *rstr*.
+        dialect: the order of the children, and which there are. Its generation must be that of *rstr*.
         request_type: what the answer answers.
 
     Raises:
         ValueError: the generations differ, or *rstr* has more than one proof.
     """
+    left_out: dict[str, Any] = dict.fromkeys(dialect.left_out.get(request_type, ()))
+    rstr = replace(rstr, **left_out)
     write = Writer(rstr.wst, dialect)
     parts = {
         "TokenType": write.text("TokenType", rstr.token_type),
@@ -232,7 +237,7 @@ def response_to_xml(
         "RequestedSecurityToken": write.token("RequestedSecurityToken", rstr.token),
         "RequestedAttachedReference": write.reference("RequestedAttachedReference", rstr.attached),
         "RequestedUnattachedReference": write.reference("RequestedUnattachedReference", rstr.unattached),
-        "AppliesTo": write.applies_to(rstr.applies_to),
+        "AppliesTo": write.applies_to(rstr.applies_to, dialect.answered_applies_to),
         "RequestedProofToken": write.proof(rstr),
         "Entropy": write.entropy(rstr.entropy, rstr.entropy_encrypted_key),
         "Lifetime": write.lifetime(rstr.lifetime),

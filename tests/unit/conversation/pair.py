@@ -12,6 +12,7 @@ from zeep_secureconv import Identity, Limits, MemoryStore, SecurityContext
 from zeep_secureconv.conversation.initiator import Exchange, Initiator
 from zeep_secureconv.conversation.issuer import Issued, Issuer, Principal
 from zeep_secureconv.conversation.policies import ConversationPolicy, dialect_of
+from zeep_secureconv.conversation.terms import Terms
 from zeep_secureconv.environment import Environment
 from zeep_secureconv.policy import Direction, Policy
 from zeep_secureconv.soap.addressing import address_reply
@@ -48,16 +49,18 @@ class Pair:
         policy: the conversation.
         time: what both clocks show.
         limits: bounds of both.
+        terms: what the service grants.
     """
 
     policy: ConversationPolicy = field(default_factory=conversation)
     time: Time = field(default_factory=Time)
     limits: Limits = field(default_factory=Limits)
+    terms: Terms = field(default_factory=lambda: Terms(lifetime=HOUR))
 
     def __post_init__(self) -> None:
         self.environment: Environment = environment(time=self.time, limits=self.limits)
         self.store = MemoryStore(clock=self.time.clock)
-        self.issuer = Issuer(ENDPOINT, self.policy, self.store, self.environment, lifetime=HOUR)
+        self.issuer = Issuer(ENDPOINT, self.policy, self.store, self.environment, terms=self.terms)
         self.initiator = Initiator(self.environment)
         self.dialect: Dialect = dialect_of(self.policy)
         server = identity("server")

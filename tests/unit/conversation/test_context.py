@@ -143,6 +143,9 @@ _keys = st.builds(
         expires=_times,
         dialect=_names,
         renewable=st.booleans(),
+        renewable_late=st.booleans(),
+        used=st.booleans(),
+        kept_until=_times,
         principal=st.none() | _names,
         policy=_names,
         received=st.none() | st.floats(0, 1e6),
@@ -174,6 +177,13 @@ def test_what_another_version_stored_is_told_apart() -> None:
     for wrong in ({**record, "version": 1}, {k: v for k, v in record.items() if k != "version"}, [], None):
         with pytest.raises(StoreError):
             SecurityContext.from_record(wrong)
+
+
+def test_what_was_stored_before_it_knew_of_use_is_unused() -> None:
+    """A record without the newer fields is read, as one that nobody used and the store keeps as it likes."""
+    record = made(used=True, kept_until=NOW).record()
+    older = {name: value for name, value in record.items() if name not in ("used", "kept_until")}
+    assert SecurityContext.from_record(older) == made()
 
 
 @pytest.mark.parametrize("length", [16, 24, 32])

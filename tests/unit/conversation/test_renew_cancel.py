@@ -12,8 +12,8 @@ from tests.unit.conversation.pair import HOUR, PRINCIPAL, Pair
 from tests.unit.messages import conversation, order, wire
 from tests.unit.parties import NOW, identity
 from zeep_secureconv import SecurityContext, VerificationError
+from zeep_secureconv.conversation.granting import RequestRefused
 from zeep_secureconv.conversation.initiator import Exchange
-from zeep_secureconv.conversation.issuer import RequestRefused
 from zeep_secureconv.names import WSC_2005, WSC_200512, WST_2005, WST_200512, sct_type
 from zeep_secureconv.policy import DerivedKeys, TrustOptions
 from zeep_secureconv.soap.envelope import Soap, new_envelope
@@ -92,7 +92,7 @@ def test_a_reference_without_instance_means_the_current_key() -> None:
 
 
 def test_an_old_instance_works_a_little_longer() -> None:
-    """The key before the current one is known by its Instance for five minutes more, the first one not at all."""
+    """The key before the current one is known by its Instance for five minutes more."""
     pair = Pair()
     first = pair.issue()
     second = pair.renew(renewal(first)).context
@@ -116,7 +116,7 @@ def test_only_its_principal_renews_a_context() -> None:
     with pytest.raises(RequestRefused) as nothing:
         pair.renew(renewal(unknown))
     assert (other.value.code, other.value.message) == (nothing.value.code, nothing.value.message)
-    assert other.value.code == "RequestFailed"
+    assert other.value.code == "UnableToRenew"
     assert pair.renew(renewal(first)).context.identifier == first.identifier
 
 
@@ -159,7 +159,7 @@ def test_an_expired_context_is_not_renewed() -> None:
     pair.time.forward(HOUR)
     with pytest.raises(RequestRefused) as caught:
         pair.renew(renewal(first))
-    assert caught.value.code == "RequestFailed"
+    assert caught.value.code == "UnableToRenew"
 
 
 def test_a_renewal_without_entropy_is_answered_with_a_proof() -> None:

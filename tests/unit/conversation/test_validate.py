@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.unit.conversation.pair import HOUR, Pair, who
+from tests.unit.conversation.pair import ENDPOINT, HOUR, Pair, who
 from tests.unit.messages import conversation, order, wire
 from zeep_secureconv import Limits, SecurityContext, VerificationError
+from zeep_secureconv.conversation.granting import RequestRefused
 from zeep_secureconv.conversation.initiator import Exchange
-from zeep_secureconv.conversation.issuer import ANONYMOUS, RequestRefused
+from zeep_secureconv.conversation.issuer import ANONYMOUS
 from zeep_secureconv.names import WSC_2005, WSC_200512, WST_2005, WST_200512, sct_type
 from zeep_secureconv.policy import TrustOptions
 from zeep_secureconv.soap.envelope import Soap, new_envelope, parse
@@ -243,6 +244,7 @@ def test_websphere_s_question_is_answered_as_websphere_does() -> None:
     assert body is not None
     assert sample is not None
     question = request_from_xml(body, Limits())
+    question = replace(question, applies_to=ENDPOINT)
     assert isinstance(question.target, ContextToken)
     assert pair.issuer.validate(question, mine).status == _INVALID
     known = replace(question, target=replace(question.target, identifier=mine.identifier, instance=None))

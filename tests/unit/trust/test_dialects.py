@@ -6,7 +6,15 @@ import pytest
 
 from zeep_secureconv.names import WSC_2005, WSC_200512, WST_2005, WST_200512
 from zeep_secureconv.policy.model import Direction
-from zeep_secureconv.trust import DIALECTS, RequestType, action_of, dialect_for
+from zeep_secureconv.trust import (
+    DIALECTS,
+    RequestSecurityToken,
+    RequestType,
+    action_of,
+    dialect_for,
+    dialect_of_answer,
+    is_trust_action,
+)
 
 _ISSUE, _RENEW, _CANCEL, _VALIDATE = RequestType
 
@@ -61,6 +69,38 @@ def test_another_action_is_no_request_for_a_token(action: str) -> None:
     """Amendments, answers and foreign namespaces are not recognised, the nearest real action is."""
     assert action_of(f"{WST_200512}/RST/SCT") is not None
     assert action_of(action) is None
+
+
+def test_the_actions_of_ws_trust_are_known_as_such() -> None:
+    """Those that are no requests for a token too, of either generation; nobody else's."""
+    for wst in (WST_2005, WST_200512):
+        for end in ("/RST/SCT", "/RST/SCT/Amend", "/RST/KET", "/RSTR/SCT", "/RSTRC/IssueFinal"):
+            assert is_trust_action(wst + end)
+    for action in ("", "/RST/SCT", "urn:RST", WST_200512, f"{WST_200512}/Issue", f"x{WST_200512}/RST/SCT"):
+        assert not is_trust_action(action)
+
+
+@pytest.mark.parametrize("wst", [WST_2005, WST_200512])
+def test_a_shared_action_is_answered_in_the_requester_s_dialect(wst: str) -> None:
+    """WebSphere's @Context tells it from others whose actions it shares, and they get what it leaves out."""
+    websphere = DIALECTS["websphere13"].in_generation(wst)
+    for end, kind, shared in (
+        ("/RST/SCT", _ISSUE, True),
+        ("/RST/Renew", _RENEW, True),
+        ("/RST/SCT/Renew", _RENEW, False),
+    ):
+        recognised = action_of(wst + end)
+        assert recognised is not None
+        for context in ("http://www.ibm.com/login/", "https://www.ibm.com/login/", "urn:other", None):
+            request = RequestSecurityToken(wst=wst, request_type=kind, context=context)
+            dialect = dialect_of_answer(recognised[1], request)
+            is_websphere = shared and context is not None and "ibm" in context
+            assert (dialect == websphere) == is_websphere
+            assert bool(dialect.left_out) == is_websphere
+            assert dialect.action(kind, Direction.RESPONSE) == recognised[1].action(kind, Direction.RESPONSE)
+            assert (dialect.wst, dialect.collection_for) == (
+                (wst, websphere.collection_for) if is_websphere else (wst, recognised[1].collection_for)
+            )
 
 
 def test_the_standard_dialect_follows_the_generation() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -207,13 +208,14 @@ def test_a_request_survives_the_wire(case: tuple[RequestSecurityToken, Dialect])
 def test_an_answer_survives_the_wire(
     case: tuple[RequestSecurityTokenResponse, Dialect, RequestType],
 ) -> None:
-    """Whatever is answered, in whatever dialect, is read back as it was, collected where it should be."""
+    """Whatever is answered is read back as it was, but for what a dialect leaves out, collected where it should be."""
     response, dialect, request_type = case
     written = response_to_xml(response, dialect, request_type)
     collected = etree.QName(written).localname == "RequestSecurityTokenResponseCollection"
     assert collected == (request_type in dialect.collection_for)
     received = _response(parse(etree.tostring(written), _LIMITS))
-    assert received == response
+    left_out: dict[str, Any] = dict.fromkeys(dialect.left_out.get(request_type, ()))
+    assert received == replace(response, **left_out)
     if response.token is not None:
         assert received.token is not None
         assert _canonical(received.token.xml) == _canonical(response.token.xml)
