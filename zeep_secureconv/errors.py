@@ -24,6 +24,7 @@ _HINTS = {
     "message-size": _RAISE_LIMIT,
     "elements": _RAISE_LIMIT,
     "depth": _RAISE_LIMIT,
+    "attributes": _RAISE_LIMIT,
     "header-size": _RAISE_LIMIT,
     "xml": "check the address, and what stands between here and the peer: something cuts or rewrites messages",
     "dtd": _FORGED,
@@ -75,6 +76,7 @@ _HINTS = {
     "lifetime": _CLOCKS,
     "required-parts": _OTHER_POLICY,
     "contexts": "raise Limits.contexts, or let contexts live shorter",
+    "contexts-per-principal": "raise Limits.contexts_per_principal, or let contexts live shorter",
 }
 
 
@@ -234,7 +236,7 @@ class LimitExceeded(VerificationError):
     @staticmethod
     def _default_hint(check: str) -> str:
         # a value out of bounds shares its check with one that is malformed
-        return _HINTS["contexts"] if check == "contexts" else _RAISE_LIMIT
+        return _HINTS[check] if check.startswith("contexts") else _RAISE_LIMIT
 
 
 class ContextExpired(SecureConversationError):

@@ -18,10 +18,13 @@ class Limits:
             message of empty elements may have up to twice this number.
         header_elements: elements inside soap:Header.
         depth: nesting of elements in a message.
+        attributes: attributes of one element, and declarations of namespaces on it.
+        attribute_chars: length of an attribute's value.
         signatures: ds:Signature elements in one message.
         references: ds:Reference elements in one signature, and xenc:DataReference elements in one list.
         encrypted_parts: xenc:EncryptedData elements in one message that are decrypted.
         tokens: security tokens in one header.
+        encrypted_keys: xenc:EncryptedKey elements in one header; each costs a decryption with RSA.
         derived_keys: wsc:DerivedKeyToken elements in one message.
         nonce_bytes: length of a derivation nonce.
         label_chars: length of a derivation label.
@@ -32,16 +35,23 @@ class Limits:
         identifier_chars: longest identifier, MessageID or Instance.
         contexts: contexts held by one in-memory store.
         contexts_per_principal: contexts one principal may hold on a service.
+        bootstraps: requests for contexts that a service works on at the same time, with all that ``authenticate=`` and
+            ``authorize=`` do. Calls do not count. Fewer than the threads of the server leave some for calls.
+        waiting_bootstraps: requests for contexts that wait for their turn besides, for at most five seconds; others
+            are told to come back.
     """
 
     message_bytes: int = 64 * 1024 * 1024
     elements: int = 1_000_000
     header_elements: int = 2_000
     depth: int = 200
+    attributes: int = 1_000
+    attribute_chars: int = 1_000_000
     signatures: int = 8
     references: int = 100
     encrypted_parts: int = 30
     tokens: int = 30
+    encrypted_keys: int = 4
     derived_keys: int = 16
     nonce_bytes: int = 128
     label_chars: int = 128
@@ -52,3 +62,5 @@ class Limits:
     identifier_chars: int = 1_024
     contexts: int = 100_000
     contexts_per_principal: int = 10_000
+    bootstraps: int = 8
+    waiting_bootstraps: int = 100

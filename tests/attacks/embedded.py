@@ -12,6 +12,7 @@ from tests.attacks.forge import NS, Message, World, element
 from tests.loopback import Answer, Request, call_wsgi
 from tests.unit.parties import identity, trust
 from tests.unit.policy.documents import cxf_wsdl
+from tests.unit.service.secured import Refusal, policies_of, read_refusal
 from zeep_secureconv import VerificationError
 from zeep_secureconv.conversation.context import SecurityContext
 from zeep_secureconv.conversation.initiator import Exchange, Initiator
@@ -24,7 +25,7 @@ from zeep_secureconv.service.demonstration import DemonstrationService
 from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.soap.addressing import address_request
 from zeep_secureconv.soap.envelope import Soap, new_envelope, parse, serialize
-from zeep_secureconv.soap.faults import Fault, read_fault
+from zeep_secureconv.soap.faults import Fault
 from zeep_secureconv.trust import DIALECTS
 from zeep_secureconv.wss.keys import Keyring
 from zeep_secureconv.wss.protect import Protected, protect
@@ -60,6 +61,7 @@ class Service:
     ) -> None:
         self.world = world
         self.policy = policy or endpoint_policy()
+        self.callers: list[Caller] = []
         self.application = DemonstrationService()
         self.middleware = SecureConversationMiddleware(
             self.application,
@@ -80,18 +82,33 @@ class Service:
         return call_wsgi(self.middleware, Request("POST", path, headers, body))
 
     def fault(self, message: Message | bytes, **how: Any) -> Fault:
-        """The unsecured fault that the service answers with."""
+        """The fault that the service answers with, secured or not."""
+        return self.refusal(message, **how).fault
+
+    def refusal(self, message: Message | bytes, **how: Any) -> Refusal:
+        """The fault that the service answers with, and what it proves to the clients that there are."""
         answer = self.post(message, **how)
         assert answer.status == 500, answer.body
-        soap = Soap.of(parse(answer.body, Limits()))
-        assert soap.is_fault(), answer.body
-        assert not soap.blocks()
-        return read_fault(soap)
+        callers = self.callers or [Caller(self)]
+        policies = policies_of(conversation_policy(self.policy))
+        rings = [caller.ring for caller in callers]
+        environment, store = callers[0].environment, self.middleware._store
+        body = message if isinstance(message, bytes) else message.bytes
+        return read_refusal(answer.body, body, policies, rings, environment, store=store)
 
 
 def outward(answer: Answer) -> tuple[int, str, bytes]:
-    """What an attacker sees of an answer, but for the number that correlates it with the log."""
-    return answer.status, answer.headers["Content-Type"], _NUMBER.sub("[N]", answer.body.decode()).encode()
+    """What an attacker sees of an answer, but for the number that correlates it with the log.
+
+    Of a secured one that is its elements, and how long their texts are: all else is random.
+    """
+    body = _NUMBER.sub("[N]", answer.body.decode()).encode()
+    if b"Security>" in body:
+        body = b"\n".join(
+            f"{element.tag!s} {sorted(map(str, element.attrib))} {len(element.text or '')}".encode()
+            for element in parse(body, Limits()).iter()
+        )
+    return answer.status, answer.headers["Content-Type"], body
 
 
 class Caller:
@@ -104,6 +121,7 @@ class Caller:
 
     def __init__(self, service: Service, name: str = "client") -> None:
         self.service = service
+        service.callers.append(self)
         self.conversation = conversation_policy(service.policy)
         self.environment = service.world.environment()
         self.initiator = Initiator(self.environment)

@@ -6,11 +6,13 @@ import base64
 import io
 import logging
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from tests.attacks.embedded import Caller, Service, endpoint_policy, outward
 from tests.attacks.forge import NS, WSU_ID, Message, World, element, hmac_of, sign_as, twin
@@ -91,6 +93,11 @@ FAILURES: dict[str, tuple[str, Callable[[Message], object]]] = {
         lambda m: m.body.set(WSU_ID, "other"),
     ),
     "too many": ("header-size", lambda m: m.security.extend([element("<x/>") for _ in range(2001)])),
+    "attributes": ("attributes", lambda m: _attributes(m, 1001)),
+    "references": ("reference", lambda m: _repeat(m.reference_to(m.body), 100)),
+    "encrypted keys": ("header-size", lambda m: m.security.extend([_encrypted_key(n) for n in range(5)])),
+    "somebody else's key": ("encrypted-key", lambda m: m.security.insert(0, _encrypted_key(0))),
+    "unknown certificate": ("signer", lambda m: _signed_by(m, "AAAA")),
     "reply-to": ("reply-to", lambda m: _set(m, "soap:Header/wsa:ReplyTo/wsa:Address", "http://evil")),
     "action": ("action", lambda m: _set(m, "soap:Header/wsa:Action", "urn:evil")),
     "envelope": ("envelope", lambda m: m.drop(m.body)),
@@ -106,6 +113,36 @@ FAILURES: dict[str, tuple[str, Callable[[Message], object]]] = {
 
 def _set(message: Message, path: str, text: str) -> None:
     message.all(path)[0].text = text
+
+
+def _attributes(message: Message, count: int) -> None:
+    for number in range(count):
+        message.body.set(f"a{number}", "")
+
+
+def _repeat(reference: etree._Element, times: int) -> None:
+    for _ in range(times):
+        reference.addnext(deepcopy(reference))
+
+
+def _encrypted_key(number: int) -> etree._Element:
+    """A key for nobody, with the list of what it encrypts."""
+    identifier = "<wsse:KeyIdentifier ValueType='urn:x'>AAAA</wsse:KeyIdentifier>"
+    return element(
+        f"<xenc:EncryptedKey Id='K{number}'><xenc:EncryptionMethod "
+        "Algorithm='http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p'/><ds:KeyInfo><wsse:SecurityTokenReference>"
+        f"{identifier}</wsse:SecurityTokenReference></ds:KeyInfo><xenc:CipherData><xenc:CipherValue>AAAA"
+        "</xenc:CipherValue></xenc:CipherData><xenc:ReferenceList/></xenc:EncryptedKey>"
+    )
+
+
+def _signed_by(message: Message, key: str) -> None:
+    """Name a certificate that nobody has as the signer's."""
+    reference = message.signature.find(".//wsse:SecurityTokenReference", NS)
+    assert reference is not None
+    style = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1"
+    reference.clear()
+    reference.append(element(f"<wsse:KeyIdentifier ValueType='{style}'>{key}</wsse:KeyIdentifier>"))
 
 
 def _flip(message: Message, position: int) -> None:
@@ -318,9 +355,12 @@ def test_a_trust_message_is_not_an_application_message(alice: Caller, held: Secu
     )
     calls = service.application.calls
     assert service.fault(alice.message(held, rst)).code == REFUSED
-    for action in ("/RST/SCT", "/RST/SCT/Renew", "/RST/SCT/Cancel"):
-        assert service.fault(alice.message(held, action=WST_200512 + action)).code == REFUSED
-        assert service.fault(alice.trust_message(SUM, WST_200512 + action)).code == REFUSED
+    cancel = f"{WST_200512}/RST/SCT/Cancel"
+    for action in (f"{WST_200512}/RST/SCT", f"{WST_200512}/RST/SCT/Renew"):
+        assert service.fault(alice.message(held, action=action)).code == REFUSED
+        assert service.fault(alice.trust_message(SUM, action)).code == f"{{{WST_200512}}}InvalidRequest"
+    assert service.fault(alice.message(held, action=cancel)).code == f"{{{WST_200512}}}InvalidRequest"
+    assert service.fault(alice.trust_message(SUM, cancel)).code == REFUSED
     assert service.application.calls == calls
 
 
@@ -393,6 +433,22 @@ def _cancel(caller: Caller, by: SecurityContext, target: str) -> Message:
     return caller.trust_message(_request("Cancel", target), f"{WST_200512}/RST/SCT/Cancel", context=by)
 
 
+def test_a_call_without_a_timestamp_is_refused(
+    alice: Caller, held: SecurityContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Metro's server takes it; ours does not, whether it was taken out or never written."""
+    message, before = alice.message(held), alice.service.application.calls
+    message.drop(message.timestamp)
+    policy = alice.service.policy.operations["echo"].request
+    assert policy.binding is not None
+    never = replace(policy, binding=replace(policy.binding, include_timestamp=False))
+    for late in (message, alice.message(held, policy=never)):
+        assert alice.service.fault(late).code == REFUSED
+    assert alice.service.application.calls == before
+    assert "] timestamp:" in _log(caplog)
+    assert alice.echo(held) == "hello"
+
+
 def test_a_cancelled_context_is_over(alice: Caller, held: SecurityContext) -> None:
     """After a cancel nothing is accepted under it, not even a message that was made before."""
     late = alice.message(held)
@@ -432,10 +488,30 @@ def test_nobody_renews_the_context_of_another(alice: Caller, mallory: Caller, he
     assert service.post(_renew(alice, held.identifier)).status == 200
 
 
-def test_the_old_key_ends_with_a_renewal(alice: Caller, held: SecurityContext) -> None:
-    """What has no Instance to tell it from the new key is gone at once."""
-    assert alice.service.post(_renew(alice, held.identifier)).status == 200
-    assert alice.service.fault(alice.message(held)).code == REFUSED
+def test_the_first_key_works_for_five_minutes_after_a_renewal(alice: Caller, held: SecurityContext) -> None:
+    """A name without an Instance means the current key and, for messages on their way, the first; no longer."""
+    current, service = _renewed(alice, held), alice.service
+    nameless = replace(current, key=replace(current.key, token=held.key.token, instance=None))
+    service.world.time.forward(timedelta(minutes=4, seconds=59))
+    assert [service.post(alice.message(one)).status for one in (held, current, nameless)] == [200] * 3
+    assert alice.echo(held) == "hello"
+    service.world.time.forward(timedelta(seconds=1))
+    assert [service.post(alice.message(one)).status for one in (current, nameless)] == [200] * 2
+    assert service.fault(alice.message(held)).code == REFUSED
+
+
+def test_a_renewal_makes_no_message_new(
+    alice: Caller, held: SecurityContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was taken before a renewal is not taken again after it, though another key is tried first."""
+    service, call, renewal = alice.service, alice.message(held), _renew(alice, held.identifier)
+    assert service.post(call).status == 200
+    assert service.post(renewal).status == 200
+    assert alice.echo(held) == "hello"
+    for message in (call, renewal):
+        caplog.clear()
+        assert service.fault(message).code == REFUSED
+        assert "replay" in caplog.text
 
 
 def test_a_cancel_ends_every_key_of_a_context(alice: Caller, held: SecurityContext) -> None:
@@ -472,21 +548,26 @@ def test_the_key_before_a_renewal_works_for_five_minutes(alice: Caller, held: Se
 
 
 def test_one_principal_cannot_fill_the_store(world: World) -> None:
-    """Contexts are counted for each principal, so that others still get theirs."""
+    """Contexts are counted for each principal, so that others still get theirs; those without a call make room."""
     service = Service(world, limits=Limits(contexts_per_principal=2))
     alice, mallory = Caller(service), Caller(service, "client2")
-    for _ in range(2):
-        mallory.bootstrap()
+    for _ in range(3):
+        pending = mallory.bootstrap()
+    mallory.echo(pending)
+    mallory.echo(mallory.bootstrap())
     assert service.fault(_bytes(mallory.ask())).code == f"{{{WST_200512}}}RequestFailed"
     assert alice.echo(alice.bootstrap()) == "hello"
 
 
 def test_a_full_store_forgets_nobody(world: World) -> None:
-    """When the store is full, a new context is refused; those of others stay."""
+    """When the store is full, a new context is refused; those that others use stay, those never used do not."""
     service = Service(world, limits=Limits(contexts=2))
     alice, mallory = Caller(service), Caller(service, "client2")
     held = alice.bootstrap()
-    mallory.bootstrap()
+    assert alice.echo(held) == "hello"
+    for _ in range(3):
+        pending = mallory.bootstrap()
+    assert mallory.echo(pending) == "hello"
     assert service.fault(_bytes(mallory.ask())).code == f"{{{WST_200512}}}RequestFailed"
     assert alice.echo(held) == "hello"
 

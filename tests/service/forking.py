@@ -120,42 +120,7 @@ def while_another_asks(pki: str, wsdl: str, place: str) -> None:
         client.transport.session.close()
 
 
-def while_others_call(pki: str, wsdl: str, place: str) -> None:
-    """Other threads call and, where the context is theirs alone, renew without end; one child forks after the other."""
-    with _conversation(pki, place) as sc:
-        client = sc.client(wsdl)
-        service, done = client.service, threading.Event()
-        _call("before", service)
-
-        def work(number: int) -> None:
-            while not done.is_set():
-                _call(f"thread {number}", service)
-                if number == 0 and place == "memory":
-                    sc.renew()
-
-        def act() -> None:
-            _call("child", service)
-            sc.close()
-            client.transport.session.close()
-
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in range(3):
-                _ended(_in_child(act))
-        finally:
-            done.set()
-        for thread in threads:
-            thread.join(_TOO_LONG)
-            assert not thread.is_alive()
-        _say("parent has", len(sc.contexts()))
-        client.transport.session.close()
-
-
-_ACTS = {
-    act.__name__: act for act in (both_call, both_call_through_zeep, while_another_asks, while_others_call)
-}
+_ACTS = {act.__name__: act for act in (both_call, both_call_through_zeep, while_another_asks)}
 
 if __name__ == "__main__":
     faulthandler.register(signal.SIGALRM, chain=True)

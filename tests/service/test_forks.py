@@ -110,13 +110,3 @@ def test_a_child_waits_for_no_thread_of_its_parent(
     counted = service.counted()
     assert service.app.calls == 2 * _CALLS
     assert (counted["Issue"], counted["refused"]) == (2 if own else 1, 0)
-
-
-def test_children_of_a_busy_process(service: OurService, pki: Path, place: str) -> None:
-    """Children that fork while threads call and renew work at once, whatever those threads hold; nothing is refused."""
-    assert told(start("while_others_call", pki, service.wsdl, place)) == ["parent has 1"]
-    counted = service.counted()
-    assert service.app.calls >= 4 * _CALLS
-    assert service.app.calls % _CALLS == 0
-    assert (counted["Issue"], counted["refused"]) == (4 if place == "memory" else 1, 0)
-    assert (counted["Renew"] > 0) == (place == "memory")

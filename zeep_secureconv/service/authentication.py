@@ -19,7 +19,7 @@ class ChecksPasswords(Protocol):
     """Knows whether a password is a user's, such as by a hash of it."""
 
     def check(self, name: str, password: str) -> bool:
-        """Whether there is a user of that name with that password."""
+        """True when there is a user of that name with that password; anything else refuses."""
         ...
 
 
@@ -147,15 +147,16 @@ class Authentication:
             return True
         given = self._authenticate
         if user.password is not None and isinstance(given, ChecksPasswords):
-            return bool(given.check(user.username, user.password))
+            # a coroutine, which nobody waits for here, is true as well
+            return given.check(user.username, user.password) is True
         password = self.password_of(user.username) if self.password_of is not None else None
-        return password is not None and user.matches(password)
+        return isinstance(password, str) and user.matches(password)
 
     def _owners(self, verified: Verified) -> list[str]:
         owners = []
         for token in verified.tokens:
             owner = self._authenticate.token(token) if isinstance(self._authenticate, JudgesTokens) else None
-            if owner is None:
+            if not isinstance(owner, str):
                 raise _unknown()
             owners.append(owner)
         return owners

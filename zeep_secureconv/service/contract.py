@@ -11,7 +11,7 @@ from lxml import etree
 
 from ..errors import ConfigurationError, VerificationError
 from ..limits import Limits
-from ..names import WSDL, WSDL_SOAP11, WSDL_SOAP12, WSP_2004, WSP_W3C, WSU
+from ..names import WSA_2005, WSDL, WSDL_SOAP11, WSDL_SOAP12, WSP_2004, WSP_W3C, WSU
 from ..soap.envelope import parse
 
 if TYPE_CHECKING:
@@ -43,13 +43,30 @@ def demonstration_wsdl(policy_document: bytes | None, *, address: str, soap: str
         return _contract("", "", address=address, soap=soap)
     root = _parse(policy_document)
     if root.tag == f"{{{WSDL}}}definitions":
-        return _readdressed(root, address)
+        _need_contract(root)
+        return published_wsdl(policy_document, address=address)
     if root.tag in (f"{{{WSP_2004}}}Policy", f"{{{WSP_W3C}}}Policy"):
         return _with_policy(root, address=address, soap=soap)
     raise ConfigurationError(
         f"The policy document is neither a WSDL nor a wsp:Policy: its root is {etree.QName(root).text}",
         hint="give a saved WSDL, or a file whose root is wsp:Policy",
     )
+
+
+def published_wsdl(document: bytes, *, address: str) -> bytes:
+    """A WSDL of any contract as a service publishes it: as it is, policy and all, but for the service's address.
+
+    Args:
+        document: the WSDL; what it imports must be reachable for clients by itself.
+        address: URL of the service; every port gets it.
+
+    Raises:
+        ConfigurationError: when it cannot be read, or has no port with a soap:address.
+    """
+    _parse(document)
+    # now that it is known to be harmless, with the comments that messages must not have
+    faithful = etree.XMLParser(resolve_entities=False, no_network=True, strip_cdata=False)
+    return _with_address(etree.fromstring(document, faithful), address)
 
 
 def contract_schema() -> etree.XMLSchema:
@@ -112,16 +129,21 @@ def _with_policy(policy: etree._Element, *, address: str, soap: str) -> bytes:
     return _contract(text, reference, address=address, soap=soap)
 
 
-def _readdressed(definitions: etree._Element, address: str) -> bytes:
+def _need_contract(definitions: etree._Element) -> None:
     if definitions.get("targetNamespace") != NAMESPACE:
         raise ConfigurationError(
             f"The WSDL describes another contract: {definitions.get('targetNamespace')}",
             hint=f"give a WSDL of {NAMESPACE}, or save the wsp:Policy alone and give that",
         )
+
+
+def _with_address(definitions: etree._Element, address: str) -> bytes:
+    ports = definitions.findall(f"{{{WSDL}}}service/{{{WSDL}}}port")
     places = [
         place
         for soap in _WSDL_SOAP.values()
-        for place in definitions.iterfind(f"{{{WSDL}}}service/{{{WSDL}}}port/{{{soap}}}address")
+        for port in ports
+        for place in port.iterfind(f"{{{soap}}}address")
     ]
     if not places:
         raise ConfigurationError(
@@ -129,4 +151,9 @@ def _readdressed(definitions: etree._Element, address: str) -> bytes:
         )
     for place in places:
         place.set("location", address)
-    return etree.tostring(definitions, xml_declaration=True, encoding="UTF-8")
+    for port in ports:
+        # WCF and Metro write the address a second time (WS-Addressing 1.0 Metadata, section 4.1)
+        for place in port.iterfind(f"{{{WSA_2005}}}EndpointReference/{{{WSA_2005}}}Address"):
+            place.text = address
+    # the whole tree: comments may stand around its root
+    return etree.tostring(definitions.getroottree(), xml_declaration=True, encoding="UTF-8")

@@ -2,125 +2,48 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
-from ..conversation.context import SecurityContext
-from ..conversation.issuer import Issuer, RequestRefused
+from ..conversation.granting import RequestRefused
+from ..conversation.issuer import CallKeys, Issuer, RenewalKeys
 from ..conversation.policies import ConversationPolicy, ExchangePolicy, conversation_policy
 from ..conversation.store import Store
+from ..conversation.terms import Terms
 from ..environment import Environment
-from ..errors import ConfigurationError, PolicyError, VerificationError
-from ..policy.model import (
-    Direction,
-    EndpointPolicy,
-    Policy,
-    TransportBinding,
-)
+from ..errors import ConfigurationError, PolicyError, SecureConversationError, VerificationError
+from ..policy.algorithms import Algorithms
+from ..policy.model import EndpointPolicy, OperationPolicy
 from ..policy.needs import service_needs
 from ..policy.support import supported
-from ..soap.addressing import ANONYMOUS, FAULT_ACTION, address_reply, read_addressing
-from ..soap.envelope import Soap, new_envelope, parse
-from ..trust import Dialect, RequestType, action_of, request_from_xml, response_to_xml
-from ..wss.keys import ContextKey, Keyring
-from ..wss.protect import protect
-from ..wss.seen import SeenSignatures
-from ..wss.unprotect import Verified, unprotect
+from ..soap.addressing import read_addressing
+from ..soap.envelope import Soap
+from ..trust import action_of, is_trust_action
+from ..wss.certificates import Trust
+from ..wss.keys import Keyring
+from .answers import Answers, Back
 from .authentication import Authentication
-from .operations import operation_of, operation_of_body, reply_policy
+from .authorization import Authorize, access_of, permit
+from .messages import Answer, Called, Request
+from .operations import operation_of, operation_of_call, reply_policy
+from .reception import Attempt, Offer, Reception
+from .refusals import refusal
+from .system import Exchanges, SystemPolicies, exchanges
+from .trust_service import TrustService
+from .verified import context_of, key_of, refuse_other_addresses
 
-log = logging.getLogger("zeep_secureconv.service")
-
-_REMEMBERED_SIGNATURES = 200_000
 #: A message that fits none costs the work of a message under each.
 _MOST_ALTERNATIVES = 16
 
-_Meaning = TypeVar("_Meaning")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A message that came in.
-
-    Args:
-        body: its octets.
-        soap: the same, parsed.
-        action: SOAPAction, or None where HTTP says none.
-        path: where it was sent to.
-        over_tls: whether it came over TLS.
-        client_certificate: whether the HTTP server checked a certificate of the client.
-        authentication: how the HTTP server knows the user, such as "basic", or None.
-    """
-
-    body: bytes = field(repr=False)
-    soap: Soap = field(repr=False)
-    action: str | None
-    path: str
-    over_tls: bool
-    client_certificate: bool = False
-    authentication: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Called:
-    """A call that was verified, for the application.
-
-    Args:
-        verified: the message in the clear, and what it proved.
-        action: what is to be done.
-        context: the context that it was made in.
-        username: the user that the call itself names, where its policy wants one.
-    """
-
-    verified: Verified
-    action: str
-    context: SecurityContext
-    username: str | None
-
-
-#: Runs the application with a call: (HTTP status, its answer, if there is one).
-Run = Callable[[Called], "tuple[int, Soap | None]"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """An HTTP answer that is SOAP."""
-
-    status: int
-    soap: Soap | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Offer:
-    """Alternatives of the published policy that contexts are asked for alike: a context is good for all of them.
-
-    Args:
-        conversation: that of the first.
-        policies: the alternatives.
-        issuer: gives the contexts.
-    """
+class _Group:
+    """Alternatives that ask alike for contexts; see :class:`Offer`."""
 
     conversation: ConversationPolicy
     policies: tuple[EndpointPolicy, ...]
-    issuer: Issuer
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Attempt(Generic[_Meaning]):
-    """A policy that a message may have been secured by.
-
-    Args:
-        policy: the policy.
-        offer: the alternatives that it is of.
-        meaning: what follows when it was.
-    """
-
-    policy: Policy
-    offer: _Offer
-    meaning: _Meaning
+    exchanges: Exchanges
 
 
 class Endpoint:
@@ -133,7 +56,11 @@ class Endpoint:
         store: where contexts are kept.
         environment: time, randomness and bounds.
         name: what contexts are bound to; None for the path of each request.
-        lifetime: how long a context lives at most.
+        terms: what is granted to those who ask for contexts.
+        tolerate: the stacks whose clients are met halfway.
+        authorize: says who may do what; None lets everybody whom the policy lets.
+        system_policies: how requests to the trust service are secured, where WebSphere's defaults do not hold.
+        algorithms: what was agreed on besides those.
 
     Raises:
         ConfigurationError: when something is missing, or there are too many alternatives.
@@ -149,7 +76,11 @@ class Endpoint:
         environment: Environment,
         *,
         name: str | None,
-        lifetime: timedelta,
+        terms: Terms,
+        tolerate: frozenset[str] = frozenset(),
+        authorize: Authorize | None = None,
+        system_policies: SystemPolicies | None = None,
+        algorithms: Algorithms | None = None,
     ) -> None:
         if len(policies) > _MOST_ALTERNATIVES:
             raise ConfigurationError(
@@ -158,38 +89,39 @@ class Endpoint:
             )
         self._keyring = replace(keyring, role="client", password_of=authentication.password_of)
         self._authentication = authentication
+        self._authorize = authorize
         self._store = store
         self._environment = environment
         self._name = name
-        self._lifetime = lifetime
-        self._groups = _grouped(policies)
+        self._terms = terms
+        self._groups = _grouped(policies, system_policies, algorithms or Algorithms())
         self._first = policies[0]
-        # one for each attempt at a message: what one policy was seen to refuse another may take
-        self._seen = [SeenSignatures(_REMEMBERED_SIGNATURES)]
-        self._taken = SeenSignatures(_REMEMBERED_SIGNATURES)
+        self._reception = Reception(self._keyring, environment, store)
+        conversation = self._groups[0].conversation
+        self._answers = Answers(self._keyring, authentication, self._reception, conversation, environment)
+        self._trust_service = TrustService(
+            self._reception, self._answers, authentication, authorize, environment, tolerate=tolerate
+        )
         for policy in policies:
             self._check(policy)
-
-    @property
-    def conversation(self) -> ConversationPolicy:
-        """The secure conversation of the first alternative."""
-        return self._groups[0][0]
+        for group in self._groups:
+            self._check_exchanges(group.exchanges)
 
     @property
     def soap(self) -> str | None:
         """SOAP namespace of the policy, or None when it does not say."""
         return self._first.soap
 
-    def answer(self, request: Request, run: Run) -> Answer:
-        """What is answered to a message.
+    def take(self, request: Request) -> Answer | Called:
+        """What is answered to a message, or the call that it is.
 
         Args:
             request: the message.
-            run: runs the application, where the message is a call.
 
         Raises:
-            VerificationError: when it is refused.
-            RequestRefused: when the trust service refuses what it asks for.
+            VerificationError: when it is refused, before anything proved who sent it. What is refused later is an
+                answer: a secured fault.
+            RequestRefused: when the trust service refuses it, likewise.
         """
         soap = request.soap
         if self.soap is not None and soap.version != self.soap:
@@ -198,22 +130,36 @@ class Endpoint:
         action = addressing.action or request.action or ""
         if request.action not in (None, "", action):
             raise VerificationError("action", "SOAPAction and wsa:Action differ")
-        for address in (addressing.reply_to, addressing.fault_to):
-            if address is not None and address not in ANONYMOUS.values():
-                raise VerificationError("reply-to", "Answers are sent to the anonymous address only")
+        refuse_other_addresses(addressing)
         offers = self._offers(request)
         asked = action_of(action)
         if asked is None:
-            return self._call(request, action, offers, run)
+            if is_trust_action(action) and not self._is_of_application(action):
+                raise RequestRefused("InvalidRequest", "The trust service does not know this action")
+            return self._call(request, action, offers)
         kind, dialect = asked
-        by_context = kind in (RequestType.CANCEL, RequestType.VALIDATE)
-        return (self._by_context if by_context else self._issue)(request, offers, kind, dialect)
+        return self._trust_service.answer(request, action, offers, kind, dialect)
+
+    def change_trust(self, trust: Trust) -> None:
+        """Believe others from the next message on."""
+        self._reception.change_trust(trust)
+
+    def refuse(self, error: SecureConversationError, version: str, request: Request | None) -> Answer:
+        """The answer to a message of which nothing is proven.
+
+        Args:
+            error: why it is refused.
+            version: namespace of SOAP.
+            request: the message, if it could be read.
+        """
+        return refusal(error, self._answers.known(version, request))
 
     # ------------------------------------------------------------------------------------------ start
 
     def _check(self, policy: EndpointPolicy) -> None:
         """Refuse what would secure nothing, cannot be done, or lacks something."""
         conversation = conversation_policy(policy)
+        self._terms.check(conversation)
         wanted = [*service_needs(conversation.bootstrap.request)]
         for operation in policy.operations.values():
             if operation.request.binding is None or operation.response.binding is None:
@@ -227,246 +173,118 @@ class Endpoint:
             wanted += service_needs(operation.request)
         self._authentication.need_everything(wanted, self._keyring)
 
-    def _offers(self, request: Request) -> list[_Offer]:
+    def _check_exchanges(self, ways: Exchanges) -> None:
+        wanted = [
+            need for forms in ways.values() for exchange in forms for need in service_needs(exchange.request)
+        ]
+        self._authentication.need_everything(wanted, self._keyring)
+
+    def _is_of_application(self, action: str) -> bool:
+        """Whether a policy names the action itself: the application may be a trust service of another kind."""
+        policies = [policy for group in self._groups for policy in group.policies]
+        return any(action in one.actions for policy in policies for one in policy.operations.values())
+
+    def _offers(self, request: Request) -> list[Offer]:
         name = self._name or request.path
         return [
-            _Offer(
-                conversation=conversation,
-                policies=policies,
-                issuer=Issuer(name, conversation, self._store, self._environment, lifetime=self._lifetime),
+            Offer(
+                conversation=group.conversation,
+                policies=group.policies,
+                exchanges=group.exchanges,
+                issuer=Issuer(
+                    name,
+                    group.conversation,
+                    self._store,
+                    self._environment,
+                    terms=self._terms,
+                    path=request.path,
+                ),
             )
-            for conversation, policies in self._groups
+            for group in self._groups
         ]
-
-    # ---------------------------------------------------------------------------------- trust service
-
-    def _issue(self, request: Request, offers: list[_Offer], kind: RequestType, dialect: Dialect) -> Answer:
-        """Issue and renew: secured both ways as the bootstrap policy says."""
-        attempts = [
-            _Attempt(policy=offer.conversation.bootstrap.request, offer=offer, meaning=None)
-            for offer in offers
-        ]
-        attempt, verified = self._verify(request, attempts)
-        principal = self._authentication.principal(verified)
-        if verified.soap.payload is None:
-            raise VerificationError("trust-message", "The request is empty")
-        message = request_from_xml(verified.soap.payload, self._environment.limits)
-        _same_generation(message.wst, dialect)
-        issuer = attempt.offer.issuer
-        if kind is RequestType.ISSUE:
-            issued = issuer.issue(message, principal)
-        else:
-            issued = issuer.renew(message, principal, verified.endorsed_by)
-        log.info("%s %s for %s", kind.value, issued.context.identifier, principal.name)
-        reply = new_envelope(verified.soap.version)
-        reply.body.append(response_to_xml(issued.response, dialect, kind))
-        return self._secure(
-            reply,
-            attempt.offer.conversation.bootstrap.response,
-            self._answering(request, verified, None),
-            verified,
-            dialect.action(kind, Direction.RESPONSE),
-        )
-
-    def _by_context(
-        self, request: Request, offers: list[_Offer], kind: RequestType, dialect: Dialect
-    ) -> Answer:
-        """Cancel and validate: secured by the context itself, both ways."""
-        attempts = [
-            _Attempt(policy=exchange.request, offer=offer, meaning=exchange)
-            for offer in offers
-            for exchange in _cancels(offer.conversation)
-        ]
-        attempt, verified = self._verify(request, attempts)
-        context = _context_of(verified, attempt.offer.issuer)
-        if verified.soap.payload is None:
-            raise VerificationError("trust-message", "The request is empty")
-        message = request_from_xml(verified.soap.payload, self._environment.limits)
-        _same_generation(message.wst, dialect)
-        issuer = attempt.offer.issuer
-        response = (issuer.cancel if kind is RequestType.CANCEL else issuer.validate)(message, context)
-        log.info("%s %s for %s", kind.value, context.identifier, context.principal)
-        reply = new_envelope(verified.soap.version)
-        reply.body.append(response_to_xml(response, dialect, kind))
-        return self._secure(
-            reply,
-            _answer_by_context(attempt.meaning, attempt.offer.conversation),
-            self._answering(request, verified, context),
-            verified,
-            dialect.action(kind, Direction.RESPONSE),
-        )
 
     # ------------------------------------------------------------------------------------ application
 
-    def _call(self, request: Request, action: str, offers: list[_Offer], run: Run) -> Answer:
-        attempts = [
-            _Attempt(policy=operation.request, offer=offer, meaning=(policy, operation))
-            for offer in offers
-            for policy in offer.policies
-            for operation in [operation_of(policy, action)]
-        ]
-        attempt, verified = self._verify(request, attempts)
-        context = _context_of(verified, attempt.offer.issuer)
+    def _call(self, request: Request, action: str, offers: list[Offer]) -> Answer | Called:
+        attempt, verified = self._reception.verify(request, self._attempts(offers, action))
+        key = key_of(verified)
+        back = Back(
+            policy=attempt.meaning[1].fault,
+            ring=self._answers.ring(request, verified, key),
+            verified=verified,
+            known=self._answers.known(verified.soap.version, request, action, context=key),
+        )
+        try:
+            return self._called(request, attempt, back, action)
+        except SecureConversationError as error:
+            return self._answers.refused(error, back)
+
+    def _attempts(
+        self, offers: list[Offer], action: str
+    ) -> Iterator[Attempt[tuple[EndpointPolicy, OperationPolicy]]]:
+        """The ways that a call may be secured; each after the one before was found not to be.
+
+        After a renewal a name may mean the first key, for a while. In a context that is over and may be renewed a call
+        is read, so that the client can be told.
+        """
+        for offer in offers:
+            for policy in offer.policies:
+                operation, keys = operation_of(policy, action), CallKeys(offer.issuer)
+                usual = Attempt(policy=operation.request, offer=offer, meaning=(policy, operation))
+                yield replace(usual, lookup=keys.current)
+                if keys.ambiguous:
+                    yield replace(usual, lookup=keys.faded)
+                if keys.missed and self._terms.renew_after_expiry:
+                    yield replace(usual, lookup=RenewalKeys(offer.issuer).current)
+
+    def _called(
+        self,
+        request: Request,
+        attempt: Attempt[tuple[EndpointPolicy, OperationPolicy]],
+        back: Back,
+        action: str,
+    ) -> Called:
+        """A call that may go to the application."""
+        verified, issuer = back.verified, attempt.offer.issuer
+        context = context_of(verified, issuer)
+        refuse_other_addresses(verified.addressing)
         policy, operation = attempt.meaning
-        if action and verified.addressing.action not in (None, action):
-            # it was encrypted, and SOAPAction chose the policy
-            raise VerificationError("action", "SOAPAction and wsa:Action differ")
-        if not action:
-            action = verified.addressing.action or ""
-            operation = operation_of_body(policy, verified.soap, action)
-            action = action or min(operation.actions, default="")
-        payload = verified.soap.payload
-        tag = None if payload is None else payload.tag
-        if policy.operations and tag != operation.input_element:
-            # otherwise a message could be judged by the policy of one operation and run as another
-            raise VerificationError("operation", "The Body is not that of the operation that Action names")
+        action, operation = operation_of_call(policy, operation, verified, action)
         username = self._authentication.username(verified)
-        status, reply = run(Called(verified=verified, action=action, context=context, username=username))
+        access = access_of("call", context, action, request)
+        name = operation.name if policy.operations else None
+        permit(self._authorize, replace(access, operation=name, username=username))
+        issuer.used(context)
+        return Called(
+            verified=verified,
+            action=action,
+            context=context,
+            username=username,
+            respond=partial(self._respond, back, policy, operation),
+        )
+
+    def _respond(
+        self, back: Back, policy: EndpointPolicy, operation: OperationPolicy, status: int, reply: Soap | None
+    ) -> Answer:
+        """What the application answered, secured."""
         if reply is None:
             return Answer(status=status, soap=None)
-        secured, reply_action = reply_policy(policy, operation, reply, attempt.offer.conversation.wsa)
-        ring = self._answering(request, verified, context)
-        return replace(self._secure(reply, secured, ring, verified, reply_action), status=status)
-
-    # --------------------------------------------------------------------------------------- security
-
-    def _verify(
-        self, request: Request, attempts: Iterable[_Attempt[_Meaning]]
-    ) -> tuple[_Attempt[_Meaning], Verified]:
-        """The first policy that a message satisfies, and what it proves under that.
-
-        Raises:
-            VerificationError: when it satisfies none; that of the first policy that knew its context.
-        """
-        refused: list[VerificationError | PolicyError] = []
-        soap = request.soap
-        for number, attempt in enumerate(attempts):
-            if number:
-                # the one before may have left it half decrypted
-                soap = Soap.of(parse(request.body, self._environment.limits))
-            if number == len(self._seen):
-                self._seen.append(SeenSignatures(_REMEMBERED_SIGNATURES))
-            ring = replace(self._keyring, lookup=_lookup(attempt.offer.issuer), over_tls=request.over_tls)
-            try:
-                _check_transport(attempt.policy, request)
-                verified = unprotect(soap, attempt.policy, ring, self._environment, seen=self._seen[number])
-                self._take_users(verified)
-                return attempt, verified
-            except (VerificationError, PolicyError) as error:
-                refused.append(error)
-                if getattr(error, "check", None) == "replay":
-                    # an earlier policy may have refused it for other reasons, the first time as now
-                    raise
-        raise next((error for error in refused if getattr(error, "check", None) != "context"), refused[0])
-
-    def _take_users(self, verified: Verified) -> None:
-        """Remember the nonces of user names for all alternatives: what one took, another refuses."""
-        now, environment = self._environment.clock.now(), self._environment
-        until = now + environment.message_lifetime + 2 * environment.clock_skew
-        for user in verified.usernames:
-            mark = user.username.encode() + b" " + user.nonce
-            if user.nonce and not self._taken.add(mark, until=until, now=now):
-                raise VerificationError("replay", "A UsernameToken was received before")
-
-    def _answering(self, request: Request, verified: Verified, context: SecurityContext | None) -> Keyring:
-        """The keys for the answer to a message."""
-        certificates = (*filter(None, [verified.signer]), *verified.endorsers)
-        return replace(
-            self._keyring,
-            peer=next(iter(certificates), None),
-            context=context.key if context is not None else None,
-            ephemeral=verified.ephemeral,
-            tokens=self._authentication.credentials(verified),
-            over_tls=request.over_tls,
-        )
-
-    def _secure(
-        self, reply: Soap, policy: Policy, ring: Keyring, verified: Verified, action: str | None
-    ) -> Answer:
-        request = verified.addressing
-        wsa = request.wsa or self.conversation.wsa
-        address_reply(
-            reply,
-            wsa=wsa,
-            action=action or (FAULT_ACTION[wsa] if reply.is_fault() else (request.action or "") + "Response"),
-            relates_to=request.message_id,
-            random=self._environment.random,
-        )
-        protect(
-            reply,
-            policy,
-            ring,
-            self._environment,
-            direction=Direction.RESPONSE,
-            confirm=verified.signature_values,
-            seen=self._seen[0],
-        )
-        return Answer(status=200, soap=reply)
+        secured, action = reply_policy(policy, operation, reply, self._answers.wsa(back.verified))
+        return replace(self._answers.secure(reply, replace(back, policy=secured), action), status=status)
 
 
 def _grouped(
-    policies: tuple[EndpointPolicy, ...],
-) -> list[tuple[ConversationPolicy, tuple[EndpointPolicy, ...]]]:
+    policies: tuple[EndpointPolicy, ...], system: SystemPolicies | None, agreed: Algorithms
+) -> list[_Group]:
     """The alternatives by how contexts are asked for: nobody can tell from a bootstrap which of them is meant."""
     groups: dict[ExchangePolicy, list[tuple[ConversationPolicy, EndpointPolicy]]] = {}
     for policy in policies:
         conversation = conversation_policy(policy)
         groups.setdefault(conversation.bootstrap, []).append((conversation, policy))
-    return [(members[0][0], tuple(policy for _, policy in members)) for members in groups.values()]
-
-
-def _cancels(conversation: ConversationPolicy) -> tuple[ExchangePolicy, ...]:
-    """The ways that clients secure a Cancel, and a Validate.
-
-    What is encrypted first: it would satisfy the other too, and be answered in clear.
-    """
-    in_clear, in_full = conversation.cancel, conversation.cancel_in_full
-    return tuple(dict.fromkeys((in_full, in_clear) if in_full.request.encrypted else (in_clear, in_full)))
-
-
-def _answer_by_context(form: ExchangePolicy, conversation: ConversationPolicy) -> Policy:
-    """The policy of our answer to a Cancel, and to a Validate.
-
-    In clear it is that of the request: Metro's client wants the derived keys of the policy, where the policy of
-    answers that are read allows others' raw keys.
-    """
-    return form.request if form == conversation.cancel else form.response
-
-
-def _check_transport(policy: Policy, request: Request) -> None:
-    """What a sp:HttpsToken demands of the client, the HTTP server must have seen to (WS-SecurityPolicy 1.3, 5.4.11)."""
-    if not isinstance(policy.binding, TransportBinding):
-        return
-    token = policy.binding.transport_token
-    for demanded, met, what in (
-        (token.require_client_certificate, request.client_certificate, "a TLS certificate of the client"),
-        (token.http_basic_authentication, request.authentication == "basic", "HTTP Basic authentication"),
-    ):
-        if demanded and not met:
-            raise VerificationError(
-                "transport", f"The policy demands {what}, and the HTTP server tells of none"
-            )
-
-
-def _lookup(issuer: Issuer) -> Callable[[str, str | None], ContextKey | None]:
-    def find(identifier: str, instance: str | None) -> ContextKey | None:
-        context = issuer.find(identifier, instance)
-        return context.key if context is not None else None
-
-    return find
-
-
-def _context_of(verified: Verified, issuer: Issuer) -> SecurityContext:
-    """The context that secured a message: by the primary signature, or by endorsing it."""
-    keys = (*filter(None, [verified.context]), *verified.endorsed_by)
-    if len({key.identifier for key in keys}) > 1:
-        raise VerificationError("context", "The message is secured by two contexts")
-    context = issuer.find(keys[0].identifier, keys[0].instance) if keys else None
-    if context is None:
-        raise VerificationError("context", "The context ended while its message was read")
-    return context
-
-
-def _same_generation(wst: str, dialect: Dialect) -> None:
-    if wst != dialect.wst:
-        raise RequestRefused("InvalidRequest", "Action and Body are of two generations of WS-Trust")
+    conversations = [members[0][0] for members in groups.values()]
+    return [
+        _Group(conversation=conversation, policies=tuple(policy for _, policy in members), exchanges=ways)
+        for conversation, members, ways in zip(
+            conversations, groups.values(), exchanges(system, conversations, agreed), strict=True
+        )
+    ]

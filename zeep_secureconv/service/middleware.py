@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
 from ..clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock, RandomBytes
-from ..conversation.issuer import RequestRefused
 from ..conversation.store import Store
 from ..conversation.store.memory import MemoryStore
+from ..conversation.terms import KeyEntropy, Terms
 from ..environment import Environment
 from ..errors import ConfigurationError, LimitExceeded, SecureConversationError, VerificationError
 from ..limits import Limits
@@ -25,7 +25,10 @@ from ..soap.faults import make_fault
 from ..wss.certificates import Trust
 from ..wss.keys import Identity, Keyring
 from .authentication import Authenticate, Authentication
-from .endpoint import Answer, Called, Endpoint, Request
+from .authorization import Authorize
+from .endpoint import Endpoint
+from .messages import Answer, Called, Request
+from .system import SystemPolicies
 
 log = logging.getLogger("zeep_secureconv.service")
 
@@ -38,18 +41,13 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
+#: What ``tolerate=`` may name.
+_TOLERABLE = frozenset({"cxf"})
+
 PRINCIPAL = "zeep_secureconv.principal"
 CONTEXT = "zeep_secureconv.context"
 ACTION = "zeep_secureconv.action"
 USERNAME = "zeep_secureconv.username"
-
-#: What every failure of a check looks like from outside.
-_REFUSED = (f"{{{WSSE}}}InvalidSecurity", "An error was discovered processing the <wsse:Security> header.")
-#: What a wrong password looks like: who comes that far has passed every other check (WSS 1.1, section 12).
-_UNAUTHENTICATED = (
-    f"{{{WSSE}}}FailedAuthentication",
-    "The security token could not be authenticated or authorized.",
-)
 
 
 class SecureConversationMiddleware:
@@ -61,8 +59,9 @@ class SecureConversationMiddleware:
     certificate, or the name of the user who asked for it; None where the policy does not want to know),
     ``zeep_secureconv.username`` (the user whom the call itself names, where its policy wants that; otherwise None),
     ``zeep_secureconv.context`` (the :class:`SecurityContext`) and ``zeep_secureconv.action`` (the wsa:Action that was
-    signed; SOAPAction is set to the same). GET, HEAD and OPTIONS go to the application without their
-    bodies; every other method is taken for a message.
+    signed, "" where none was and no WSDL says what the Body means; SOAPAction is set to the same). GET, HEAD and
+    OPTIONS go to the application without their bodies; every other method is taken for a message. Of the
+    application's answer the status and the message go on, its headers do not.
 
     Args:
         app: the application.
@@ -73,17 +72,41 @@ class SecureConversationMiddleware:
         trust: whose clients to believe, where they have certificates.
         authenticate: checks user names and tokens, where the policy wants them: an object with the methods
             ``check(name, password)`` or ``password(name)``, and ``token(received)``.
+        authorize: says who may do what: a function that is called with an
+            :class:`~zeep_secureconv.service.authorization.Access` before a context is issued, renewed, cancelled or
+            validated, and before each call, and allows it with True. Anything else is refused with a secured fault:
+            wsse:FailedAuthentication, for calls Client (SOAP 1.1) or Sender (1.2). What it raises goes to the server,
+            as what the application raises does, and nothing was done then.
+        system_policies: how requests to the trust service itself are secured: a mapping from "issue", "renew",
+            "cancel" and "validate" to what *policy* takes. Without it, WebSphere's defaults hold: issue and renew by
+            the BootstrapPolicy, cancel and validate by the context. A policy for the first two must be the
+            BootstrapPolicy, one for the others must be for its contexts. Of a policy that asks for secure conversation
+            itself, such as the presets TrustServiceSecurityDefault and TrustServiceSymmetricDefault, its
+            BootstrapPolicy counts for the first two, and the rest for the others.
         algorithms: what was agreed on besides the policy, and how weak algorithms may be.
         store: where contexts are kept; in memory by default.
-        endpoint: what contexts are bound to; by default the path that the application is mounted at.
-        lifetime: how long a context lives at most.
+        endpoint: what contexts are bound to; by default the path of each request. AppliesTo in a request for a context
+            must name that path, on whatever host, or this: give the public URL where a proxy changes paths.
+        lifetime: how long a context lives at most: WebSphere's "token timeout". Seconds are possible.
+        minimum_lifetime: how long it lives at least where a client asks for less; a shorter *lifetime* is the minimum
+            itself.
+        renew_after_expiry: whether a context that is over may be renewed: WebSphere's "allow renewal after timeout".
+            Metro's client renews no sooner, CXF's neither.
+        keep_after_expiry: for how long after its end: WebSphere's "time in cache after expiration".
+        allow_200502: whether requests in the draft version of February 2005 are answered where the policy is of the
+            standard, as WebSphere's "Tolerate Secure Conversation Token v200502".
+        key_entropy: whose entropy makes the keys of contexts: "both", "service" or "client".
+        key_size: length of these keys, in bytes; by default what a client asks for, within the algorithm suite.
+        tolerate: names of stacks whose clients are met halfway. "cxf": a context is cancelled by whom it belongs to
+            without the context's own key, as CXF's client does it.
         clock_skew: how far a client's clock may be off.
         limits: bounds on what a client may send.
         clock, random: time and randomness, for tests.
 
     Raises:
         ConfigurationError: when something is missing.
-        PolicyError: when the policy asks for no secure conversation, or for what is not supported.
+        PolicyError: when the policy asks for no secure conversation, or for what is not supported; when a system policy
+            does not fit it, saying where they differ.
     """
 
     def __init__(
@@ -94,17 +117,33 @@ class SecureConversationMiddleware:
         identity: Identity | tuple[Identity, Identity] | None = None,
         trust: Trust | None = None,
         authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        system_policies: SystemPolicies | None = None,
         algorithms: Algorithms | None = None,
         store: Store | None = None,
         endpoint: str | None = None,
         lifetime: timedelta = timedelta(minutes=120),
+        minimum_lifetime: timedelta = timedelta(minutes=10),
+        renew_after_expiry: bool = False,
+        keep_after_expiry: timedelta = timedelta(minutes=120),
+        allow_200502: bool = True,
+        key_entropy: KeyEntropy = "both",
+        key_size: int | None = None,
+        tolerate: Collection[str] = (),
         clock_skew: timedelta = timedelta(minutes=3),
         limits: Limits | None = None,
         clock: Clock = SYSTEM_CLOCK,
         random: RandomBytes = SYSTEM_RANDOM,
     ) -> None:
-        if lifetime <= timedelta(0):
-            raise ConfigurationError("lifetime= must be positive", hint="give timedelta(minutes=120)")
+        terms = Terms(
+            lifetime=lifetime,
+            minimum_lifetime=minimum_lifetime,
+            renew_after_expiry=renew_after_expiry,
+            keep_after_expiry=keep_after_expiry,
+            allow_200502=allow_200502,
+            key_entropy=key_entropy,
+            key_size=key_size,
+        )
         limits, agreed = limits or Limits(), algorithms or Algorithms()
         self._app = app
         self._environment = Environment(clock=clock, random=random, limits=limits, clock_skew=clock_skew)
@@ -117,14 +156,36 @@ class SecureConversationMiddleware:
             self._store,
             self._environment,
             name=endpoint,
-            lifetime=lifetime,
+            terms=terms,
+            tolerate=_tolerated(tolerate),
+            authorize=authorize,
+            system_policies=system_policies,
+            algorithms=agreed,
         )
+
+    def change_trust(self, trust: Trust) -> None:
+        """Believe others from the next message on: with newer lists of revoked certificates, or other authorities.
+
+        Contexts that were issued live on; ``authorize=`` may refuse them.
+
+        Args:
+            trust: whose clients to believe, in the place of what was given at the start.
+        """
+        self._endpoint.change_trust(trust)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one HTTP request."""
         if environ.get("REQUEST_METHOD") in _READING:
             return self._app(_without_message(environ), start_response)
-        version = self._endpoint.soap or SOAP11
+        taken = self._take(environ)
+        if isinstance(taken, Called):
+            # what the application raises is its server's business
+            taken = self._respond(taken, *self._run(taken, environ))
+        return _send(taken, start_response)
+
+    def _take(self, environ: Environ) -> Answer | Called:
+        """The message of a request, checked: the call that it is, or its answer where it is none."""
+        version, request = self._endpoint.soap or SOAP11, None
         try:
             body = _read(environ, self._environment.limits)
             soap = Soap.of(parse(body, self._environment.limits))
@@ -138,11 +199,17 @@ class SecureConversationMiddleware:
                 # as Apache, nginx and cheroot say it; what clients write into HTTP headers has other names
                 client_certificate=environ.get("SSL_CLIENT_VERIFY") == "SUCCESS",
                 authentication=environ.get("AUTH_TYPE", "").lower() if environ.get("REMOTE_USER") else None,
+                environ=environ,
             )
-            answer = self._endpoint.answer(request, lambda called: self._run(called, environ))
+            return self._endpoint.take(request)
         except SecureConversationError as error:
-            answer = Answer(status=500, soap=self._fault(version, error))
-        return _send(answer, version, start_response)
+            return self._endpoint.refuse(error, version, request)
+
+    def _respond(self, called: Called, status: int, reply: Soap | None) -> Answer:
+        try:
+            return called.respond(status, reply)
+        except SecureConversationError as error:
+            return self._endpoint.refuse(error, called.verified.soap.version, None)
 
     def _run(self, called: Called, environ: Environ) -> tuple[int, Soap | None]:
         """Run the application with the clear message; (HTTP status, its answer)."""
@@ -160,7 +227,7 @@ class SecureConversationMiddleware:
             "CONTENT_LENGTH": str(len(body)),
             "CONTENT_TYPE": content_type(clear.version),
             "HTTP_SOAPACTION": f'"{called.action}"',
-            "wsgi.input": _Input(body),
+            "wsgi.input": io.BytesIO(body),
             PRINCIPAL: called.context.principal,
             USERNAME: called.username,
             CONTEXT: called.context,
@@ -196,20 +263,15 @@ class SecureConversationMiddleware:
             text = "The service failed."
             return 500, make_fault(clear.version, code=f"{{{clear.version}}}Server", text=text, sender=False)
 
-    def _fault(self, version: str, error: SecureConversationError) -> Soap:
-        """The one answer to whatever was refused; the log says more, under the number that the answer carries."""
-        number = secrets.token_hex(4)
-        check = getattr(error, "check", type(error).__name__)
-        log.warning("refused [%s] %s: %s", number, check, error.message)
-        code, text = _REFUSED
-        if check == "context":
-            code = f"{{{self._endpoint.conversation.application.wsc}}}BadContextToken"
-            text = "The requested context elements are insufficient or unsupported."
-        elif check == "authentication":
-            code, text = _UNAUTHENTICATED
-        elif isinstance(error, RequestRefused):
-            code, text = f"{{{self._endpoint.conversation.wst}}}{error.code}", "The request was refused."
-        return make_fault(version, code=code, text=f"{text} [{number}]")
+
+def _tolerated(names: Collection[str]) -> frozenset[str]:
+    unknown = {names} if isinstance(names, str) else set(names) - _TOLERABLE
+    if unknown:
+        raise ConfigurationError(
+            f"tolerate= has {', '.join(sorted(map(repr, unknown)))}, which is nothing to tolerate",
+            hint=f"give a set of names out of: {', '.join(sorted(_TOLERABLE))}",
+        )
+    return frozenset(names)
 
 
 def _without_message(environ: Environ) -> Environ:
@@ -219,20 +281,7 @@ def _without_message(environ: Environ) -> Environ:
     """
     kept = {name: value for name, value in environ.items() if "METHOD_OVERRIDE" not in name}
     kept.pop("HTTP_TRANSFER_ENCODING", None)
-    return {**kept, "CONTENT_LENGTH": "0", "wsgi.input": _Input(b"")}
-
-
-class _Input:
-    """wsgi.input with the clear message."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self._at = 0
-
-    def read(self, size: int = -1) -> bytes:
-        end = len(self._body) if size is None or size < 0 else self._at + size
-        piece, self._at = self._body[self._at : end], min(end, len(self._body))
-        return piece
+    return {**kept, "CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(b"")}
 
 
 def _read(environ: Environ, limits: Limits) -> bytes:
@@ -249,11 +298,11 @@ def _read(environ: Environ, limits: Limits) -> bytes:
     return data
 
 
-def _send(answer: Answer, version: str, start_response: StartResponse) -> list[bytes]:
+def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
     body = serialize(answer.soap.envelope) if answer.soap is not None else b""
-    headers = [("Content-Length", str(len(body)))]
-    if body:
-        headers.append(("Content-Type", content_type(version)))
+    headers = [("Content-Length", str(len(body))), *answer.headers]
+    if answer.soap is not None:
+        headers.append(("Content-Type", content_type(answer.soap.version)))
     start_response(f"{answer.status} {_PHRASES.get(answer.status, 'Answer')}", headers)
     return [body]
 

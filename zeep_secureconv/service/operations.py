@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import VerificationError
-from ..policy.model import EndpointPolicy, HeaderPart, OperationPolicy, Parts, Policy
+from ..policy.model import EndpointPolicy, HeaderPart, OperationPolicy, Parts, Policy, TransportBinding
 from ..soap.envelope import Soap
+from ..wss.unprotect import Verified
 
 
 def operation_of(policy: EndpointPolicy, action: str) -> OperationPolicy:
@@ -29,18 +30,55 @@ def operation_of(policy: EndpointPolicy, action: str) -> OperationPolicy:
     return first
 
 
-def operation_of_body(policy: EndpointPolicy, soap: Soap, action: str) -> OperationPolicy:
-    """The operation of a verified message that named none in the clear: by its Action, or by its Body alone.
+def operation_of_call(
+    policy: EndpointPolicy, operation: OperationPolicy, verified: Verified, claimed: str
+) -> tuple[str, OperationPolicy]:
+    """(action, operation) of a verified call, as far as it proves them.
+
+    SOAPAction, and a wsa:Action that no signature covers, are anybody's word. They count only where the Body, which is
+    signed, leaves no choice; and where there is no WSDL to say what Body an operation has, they do not count at all.
+
+    Args:
+        policy: the policy that it satisfied.
+        operation: the operation that it claimed to be.
+        verified: the call.
+        claimed: the action in clear or of HTTP, "" where there was none.
+
+    Returns:
+        The action "" where there is no WSDL and none is proven.
 
     Raises:
-        VerificationError: check "action".
+        VerificationError: check "action", when the actions differ or leave open what is to be done; "operation", when
+            the Body is not that of the operation: a message could be judged by the policy of one, and run as another.
     """
-    if not policy.operations or action:
-        return operation_of(policy, action)
+    written = verified.addressing.action
+    if claimed and written not in (None, claimed):
+        # it was encrypted, and SOAPAction chose the policy
+        raise VerificationError("action", "SOAPAction and wsa:Action differ")
+    over_tls = isinstance(operation.request.binding, TransportBinding)
+    is_proven = over_tls or verified.is_signed(verified.addressing.elements.get("Action"))
+    action = (written or claimed) if is_proven else ""
+    if not policy.operations:
+        return action, operation
+    if action:
+        operation = operation_of(policy, action)
+    else:
+        operation = _operation_of_body(policy, verified.soap)
+        if claimed and claimed not in operation.actions:
+            raise VerificationError("operation", "The Body is not that of the operation that Action names")
+        action = claimed or min(operation.actions, default="")
+    payload = verified.soap.payload
+    if (None if payload is None else payload.tag) != operation.input_element:
+        raise VerificationError("operation", "The Body is not that of the operation that Action names")
+    return action, operation
+
+
+def _operation_of_body(policy: EndpointPolicy, soap: Soap) -> OperationPolicy:
+    """The operation of a verified message whose action is not proven: its Body must name one alone."""
     tag = None if soap.payload is None else soap.payload.tag
     found = [operation for operation in policy.operations.values() if operation.input_element == tag]
     if len(found) != 1:
-        raise VerificationError("action", "Neither an action nor the Body names one operation")
+        raise VerificationError("action", "Neither a signed action nor the Body names one operation")
     return found[0]
 
 
@@ -59,10 +97,10 @@ def reply_policy(
         detail = next((child.tag for child in children if isinstance(child.tag, str)), None)
     local = str(detail).rpartition("}")[2]
     secured = operation.faults.get(str(detail), operation.fault)
-    return _signed_fault(secured, wsa), actions.get(f"{operation.name}:fault:{local}")
+    return signed_fault(secured, wsa), actions.get(f"{operation.name}:fault:{local}")
 
 
-def _signed_fault(policy: Policy, wsa: str) -> Policy:
+def signed_fault(policy: Policy, wsa: str) -> Policy:
     """The policy of a fault, with Body and addressing signed.
 
     Many policies have no parts for faults, and such a fault would prove nothing to the client.

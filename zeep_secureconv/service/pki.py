@@ -21,6 +21,7 @@ from ..errors import ConfigurationError
 #: The password of the PKCS#12 files. It protects nothing: the keys lie beside them in the clear.
 PASSWORD = "changeit"
 
+_AUTHORITY = "zeep_secureconv trial CA"
 _RSA_BITS = 2048
 _VALID_FOR = timedelta(days=365)
 # clocks of the machines that try things out need not agree
@@ -77,6 +78,12 @@ def make_pki(folder: Path, *, force: bool = False, clock: Clock = SYSTEM_CLOCK) 
     return [folder / name for name in contents]
 
 
+def is_for_trial(certificate: x509.Certificate) -> bool:
+    """Whether a certificate is of a CA that :func:`make_pki` made, or is that CA: its keys lie open beside it."""
+    names = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return any(name.value == _AUTHORITY for name in names)
+
+
 def _contents(clock: Clock) -> dict[str, bytes]:
     """The content of each file by its name."""
     names = [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in _LOOPBACK)]
@@ -85,7 +92,7 @@ def _contents(clock: Clock) -> dict[str, bytes]:
         x509.SubjectAlternativeName(names),
     ]
     for_client = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])]
-    authority = _issue("zeep_secureconv trial CA", None, clock)
+    authority = _issue(_AUTHORITY, None, clock)
     issued = {
         "ca": authority,
         "server": _issue("localhost", authority, clock, for_server),

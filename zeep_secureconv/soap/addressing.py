@@ -15,6 +15,10 @@ from .envelope import Soap
 ANONYMOUS = {WSA_2005: f"{WSA_2005}/anonymous", WSA_2004: f"{WSA_2004}/role/anonymous"}
 FAULT_ACTION = {WSA_2005: f"{WSA_2005}/soap/fault", WSA_2004: f"{WSA_2004}/fault"}
 
+#: What a request and its answer have, in this order, unless somebody wants them otherwise.
+REQUEST_HEADERS = ("Action", "MessageID", "To", "ReplyTo")
+ANSWER_HEADERS = ("Action", "MessageID", "To", "RelatesTo")
+
 _PROPERTIES = ("To", "From", "Action", "MessageID", "RelatesTo", "ReplyTo", "FaultTo")
 #: (namespace, local name) of every addressing header, by its tag.
 _HEADERS = {f"{{{wsa}}}{local}": (wsa, local) for wsa in ANONYMOUS for local in _PROPERTIES}
@@ -57,11 +61,27 @@ def remove_message_id(soap: Soap) -> None:
             soap.header.remove(block)
 
 
-def address_request(soap: Soap, *, wsa: str, to: str, action: str, random: RandomBytes) -> str:
+def address_request(
+    soap: Soap,
+    *,
+    wsa: str,
+    to: str,
+    action: str,
+    random: RandomBytes,
+    headers: tuple[str, ...] = REQUEST_HEADERS,
+) -> str:
     """Give a request its addressing headers and return its MessageID.
 
     Headers that are there already (from zeep's own addressing plugin, or the user) are kept, each once;
     those of another addressing namespace are replaced, since a message with two generations means two things.
+
+    Args:
+        soap: the request.
+        wsa: namespace of WS-Addressing.
+        to: where it is sent.
+        action: what it asks for.
+        random: makes its MessageID.
+        headers: which it gets, in this order. Only the generation of 2005/08 can do without ReplyTo.
     """
     header = soap.need_header()
     present: dict[str, etree._Element] = {}
@@ -74,28 +94,45 @@ def address_request(soap: Soap, *, wsa: str, to: str, action: str, random: Rando
         else:
             header.remove(block)
     message_id = new_message_id(random)
-    for local, value in (("Action", action), ("MessageID", message_id), ("To", to)):
-        if local not in present:
-            present[local] = _append(header, wsa, local, value)
-    if "ReplyTo" not in present:
+    values = {"Action": action, "MessageID": message_id, "To": to}
+    for local in headers:
+        if local in values and local not in present:
+            present[local] = _append(header, wsa, local, values[local])
+    if "ReplyTo" not in present and ("ReplyTo" in headers or wsa == WSA_2004):
         reply_to = _append(header, wsa, "ReplyTo", None)
         address = etree.SubElement(reply_to, f"{{{wsa}}}Address")
         address.text = ANONYMOUS[wsa]
     return (present["MessageID"].text or "").strip()
 
 
-def address_reply(soap: Soap, *, wsa: str, action: str, relates_to: str | None, random: RandomBytes) -> str:
-    """Give a reply its addressing headers, instead of any that the application wrote, and return its MessageID."""
+def address_reply(
+    soap: Soap,
+    *,
+    wsa: str,
+    action: str,
+    relates_to: str | None,
+    random: RandomBytes,
+    headers: tuple[str, ...] = ANSWER_HEADERS,
+) -> str:
+    """Give a reply its addressing headers, instead of any that the application wrote, and return its MessageID.
+
+    Args:
+        soap: the reply.
+        wsa: namespace of WS-Addressing.
+        action: what it is.
+        relates_to: MessageID of the request, if it had one.
+        random: makes its MessageID.
+        headers: which it gets, in this order.
+    """
     header = soap.need_header()
     for block in soap.blocks():
         if block.tag in _HEADERS:
             header.remove(block)
     message_id = new_message_id(random)
-    _append(header, wsa, "Action", action)
-    _append(header, wsa, "MessageID", message_id)
-    _append(header, wsa, "To", ANONYMOUS[wsa])
-    if relates_to is not None:
-        _append(header, wsa, "RelatesTo", relates_to)
+    values = {"Action": action, "MessageID": message_id, "To": ANONYMOUS[wsa], "RelatesTo": relates_to}
+    for local in headers:
+        if values[local] is not None:
+            _append(header, wsa, local, values[local])
     return message_id
 
 

@@ -22,6 +22,11 @@ _EBCDIC = b"\x4c\x6f\xa7\x94"
 _DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*["']([^"'>]*)""")
 #: Encodings in which every tag has an octet of its "<" and no other form of it, unlike UTF-7.
 _PLAIN = re.compile(rb"(?i)utf-?8|utf-?16|utf-?32|(us-)?ascii|iso-?8859|windows-125")
+#: Those of them in which an octet of "<" is nothing else, and how the others begin.
+_OF_OCTETS = re.compile(rb"(?i)utf-?8|(us-)?ascii|iso-?8859|windows-125")
+_WIDE = (b"\xff\xfe", b"\xfe\xff", _EBCDIC)
+#: The value of an attribute.
+_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
 
 #: Making a parser takes longer than parsing a small message, and one parser belongs to one thread.
 _LOCAL = threading.local()
@@ -130,7 +135,8 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
     """The root of a message from the network.
 
     Raises:
-        LimitExceeded: check "message-size", when it is longer than ``limits.message_bytes``; "elements"; "depth".
+        LimitExceeded: check "message-size", when it is longer than ``limits.message_bytes``; "elements"; "depth";
+            "attributes".
         VerificationError: check "xml", when it is not well-formed or has a document type declaration.
     """
     if len(data) > limits.message_bytes:
@@ -142,6 +148,7 @@ def parse(data: bytes, limits: Limits) -> etree._Element:
         raise VerificationError("xml", "The message is not well-formed XML") from error
     refuse_dtd(root)
     refuse_depth(root, limits)
+    refuse_attributes(root, data, limits)
     return root
 
 
@@ -180,6 +187,68 @@ def refuse_depth(root: etree._Element, limits: Limits) -> None:
         raise _too_many_elements(limits) from error
     if deeper:
         raise LimitExceeded("depth", f"The message nests more than {limits.depth} elements")
+
+
+def refuse_attributes(root: etree._Element, data: bytes, limits: Limits) -> None:
+    """Canonical XML sorts attributes and looks declarations up one after the other: both have a bound.
+
+    Args:
+        root: the tree.
+        data: what it, or something in it, was parsed from: it tells whether it is worth looking.
+        limits: the bounds.
+
+    Raises:
+        LimitExceeded: check "attributes".
+    """
+    try:
+        long = len(data) > limits.attribute_chars and _longer_than(limits.attribute_chars)(root)
+        many = _may_have_more_than(limits.attributes, data) and (
+            _more_than(limits.attributes)(root) or _declares(limits.attributes, root)
+        )
+    except etree.XPathError as error:
+        raise _too_many_elements(limits) from error
+    if long or many:
+        raise LimitExceeded(
+            "attributes",
+            f"An element has more than {limits.attributes} attributes, or one of more than "
+            f"{limits.attribute_chars} characters",
+        )
+
+
+def _may_have_more_than(most: int, data: bytes) -> bool:
+    """Whether an element in a document may have so many attributes."""
+    if data.count(b"=") <= most:
+        return False
+    declared = _DECLARED.match(data)
+    if b"\0" in data[:4] or data.startswith(_WIDE) or (declared and not _OF_OCTETS.match(declared[1])):
+        return True
+    # an attribute holds no "<", so that a tag with all of them stands between two; what follows it may be text
+    return any(piece.count(b"=") > most and _tag_of(piece).count(b"=") > most for piece in data.split(b"<"))
+
+
+def _tag_of(piece: bytes) -> bytes:
+    """The tag at the start of a piece of a document, without the values of its attributes."""
+    return _QUOTED.sub(b"", piece).partition(b">")[0]
+
+
+def _declares(most: int, root: etree._Element) -> bool:
+    """Whether an element declares more namespaces than that."""
+    declared = 0
+    for event, _ in etree.iterwalk(root, events=("start", "start-ns")):
+        declared = declared + 1 if event == "start-ns" else 0
+        if declared > most:
+            return True
+    return False
+
+
+@cache
+def _more_than(most: int) -> etree.XPath:
+    return etree.XPath(f"boolean(//@*[{most + 1}])")
+
+
+@cache
+def _longer_than(most: int) -> etree.XPath:
+    return etree.XPath(f"boolean(//@*[string-length() > {most}])")
 
 
 @cache

@@ -29,6 +29,10 @@ class Fault:
     detail: etree._Element | None
 
 
+#: Codes that are neither the sender's nor the receiver's fault, and stand for themselves (SOAP 1.2, part 1, 5.4.6).
+_OWN_CODES = frozenset({"VersionMismatch", "MustUnderstand", "DataEncodingUnknown"})
+
+
 def read_fault(soap: Soap) -> Fault:
     """The fault in the Body of *soap*, whose single child it must be (:meth:`Soap.is_fault`)."""
     fault = soap.payload
@@ -76,7 +80,8 @@ def make_fault(version: str, *, code: str, text: str, sender: bool = True) -> So
         return soap
     outer = etree.SubElement(fault, f"{{{version}}}Code")
     value = etree.SubElement(outer, f"{{{version}}}Value")
-    value.text = f"soap:{'Sender' if sender else 'Receiver'}"
+    own = code.rpartition("}")[2] if code.startswith(f"{{{version}}}") else ""
+    value.text = f"soap:{own if own in _OWN_CODES else 'Sender' if sender else 'Receiver'}"
     if not code.startswith(f"{{{version}}}"):
         inner = etree.SubElement(outer, f"{{{version}}}Subcode")
         _put_qname(

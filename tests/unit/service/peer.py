@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.unit.messages import asymmetric, symmetric
 from tests.unit.parties import Time, environment, identity, trust
+from tests.unit.service.secured import Refusal, policies_of, read_refusal
 from zeep_secureconv import Limits, Policy, SecurityContext
 from zeep_secureconv.client.parties import Parties
 from zeep_secureconv.conversation.initiator import Initiator
@@ -18,7 +19,6 @@ from zeep_secureconv.policy import Direction, EndpointPolicy
 from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.soap.addressing import address_request
 from zeep_secureconv.soap.envelope import Soap, content_type, http_headers, parse, serialize
-from zeep_secureconv.soap.faults import read_fault
 from zeep_secureconv.wss.credentials import Credential
 from zeep_secureconv.wss.keys import Keyring
 from zeep_secureconv.wss.protect import Protected, protect
@@ -201,15 +201,18 @@ class Peer:
         )
 
     def refused(self, body: bytes, action: str = "urn:test:a", **environ: Any) -> str:
-        """The code of the unsecured fault that a message is answered with; the application saw nothing of it."""
+        """The code of the fault that a message is answered with; the application saw nothing of it."""
+        return self.refusal(body, action, **environ).fault.code or ""
+
+    def refusal(self, body: bytes, action: str = "urn:test:a", **environ: Any) -> Refusal:
+        """The fault that a message is answered with, and what it proves; the application saw nothing of it."""
         before = len(self.app.asked)
         status, headers, content = self.post(body, action, **environ)
         assert status == 500
         assert headers["Content-Type"].startswith(content_type(self.conversation.soap).partition(";")[0])
-        soap = Soap.of(parse(content, Limits()))
-        assert soap.blocks() == []
         assert len(self.app.asked) == before
-        return read_fault(soap).code or ""
+        policies, store = policies_of(self.conversation), self.middleware._store
+        return read_refusal(content, body, policies, [self.ring], self.environment, store=store)
 
 
 INVALID = f"{{{WSSE}}}InvalidSecurity"

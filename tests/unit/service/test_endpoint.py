@@ -200,7 +200,7 @@ def test_a_user_goes_before_an_endorsing_certificate() -> None:
     held = peer.app.asked[0]["zeep_secureconv.context"]
     assert (held.principal, held.owner) == ("alice", f"user=alice {holder(CLIENT.make())}")
     wrong = Peer(policy=policy, tokens=(UsernameToken("alice", "wrong"),), authenticate=USERS)
-    assert fault_of(wrong.post(wrong.ask(), wrong.exchange.action))[0] == UNAUTHENTICATED
+    assert wrong.refused(wrong.ask(), wrong.exchange.action) == UNAUTHENTICATED
 
 
 def test_who_is_called_like_a_certificate_is_somebody_else() -> None:
@@ -430,10 +430,10 @@ def test_an_anonymous_context_is_renewed_by_its_key_alone() -> None:
     context = peer.issue()
     action = peer.dialect.action(RequestType.RENEW, Direction.REQUEST)
     assert action is not None
-    assert peer.refused(renewal(peer, context, endorsed=False), action).endswith("}RequestFailed")
+    assert peer.refused(renewal(peer, context, endorsed=False), action).endswith("}UnableToRenew")
     other = peer.issue()
     by_other = replace(context, key=replace(other.key, identifier=context.identifier))
-    assert peer.refused(renewal(peer, by_other, endorsed=True), action).endswith("}RequestFailed")
+    assert peer.refused(renewal(peer, by_other, endorsed=True), action).endswith("}UnableToRenew")
     assert peer.post(renewal(peer, context, endorsed=True), action)[0] == 200
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
 
 import pytest
 from lxml import etree
@@ -24,7 +26,7 @@ from zeep_secureconv import (
     VerificationError,
 )
 from zeep_secureconv.names import SOAP11, SOAP12, WSA_2004, WSA_2005, WSC_200512, WSSE, WST_200512
-from zeep_secureconv.policy import EndpointPolicy, OperationPolicy
+from zeep_secureconv.policy import EndpointPolicy, OperationPolicy, Parts
 from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.soap.addressing import ANONYMOUS, read_addressing
 from zeep_secureconv.soap.envelope import Soap, content_type, parse, serialize
@@ -91,6 +93,51 @@ def test_the_input_is_read_in_pieces() -> None:
     assert [len(piece) for piece in pieces[:2]] == [5, 5]
     assert pieces[3:] == [b"", b""]
     assert b"".join(pieces) == peer.app.messages[0]
+
+
+def test_both_sides_are_wsgi() -> None:
+    """The middleware is an application to its server and a server to its application, as PEP 3333 says."""
+    peer = Peer()
+    context = peer.issue()
+
+    def app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        source = environ["wsgi.input"]
+        lines = [source.readline(20), *source.readlines(10), *source, source.read(1)]
+        soap = Soap.of(parse(b"".join(lines), Limits()))
+        start_response("200 OK", [("Content-Type", "text/xml"), ("X-Application", "yes")])
+        return [serialize(soap.envelope)]
+
+    def call(body: bytes, **changes: str) -> tuple[str, bytes]:
+        environ: Environ = {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "/soap",
+            "PATH_INFO": "/peer",
+            "QUERY_STRING": "",
+            "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_TYPE": "text/xml",
+            "wsgi.input": io.BytesIO(body),
+            **changes,
+        }
+        setup_testing_defaults(environ)
+        started: list[str] = []
+
+        def start(status: str, _headers: object, _exc_info: object = None) -> Callable[[bytes], object]:
+            started.append(status)
+            return started.append  # type: ignore[return-value]
+
+        chunks = validator(peer.middleware)(environ, start)
+        content = b"".join(chunks)
+        chunks.close()  # type: ignore[attr-defined]
+        return started[0], content
+
+    peer.middleware._app = validator(app)
+    soap, sent = peer.secured(context)
+    status, content = call(serialize(soap.envelope))
+    assert status == "200 OK"
+    assert peer.read(content, context, sent).soap.payload is not None
+    assert call(b"no XML")[0] == "500 Internal Server Error"
+    peer.middleware._app = validator(peer.app)
+    assert call(b"", REQUEST_METHOD="GET") == ("200 OK", b"hello")
 
 
 def test_the_answer_of_the_application_is_closed() -> None:
@@ -307,6 +354,30 @@ def test_bodies_have_bounds() -> None:
     assert (unsaid, source.taken) == (INVALID, 5_000_001)
     del endless["wsgi.input_terminated"]
     assert peer.refused(b"", CONTENT_LENGTH="", **endless) == INVALID
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_what_is_encrypted_has_bounds_too(encrypted: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A client with a context of its own hides in vain what would be refused in the clear."""
+    caplog.set_level(logging.WARNING, "zeep_secureconv.service")
+    policy = symmetric(bootstrap=asymmetric(), encrypted=Parts(body=encrypted))
+    for limits, check, few, many in (
+        (Limits(attributes=50), "attributes", _with_attributes(50), _with_attributes(51)),
+        (Limits(attribute_chars=9_000), "attributes", f"<a b='{'x' * 9_000}'/>", f"<a b='{'x' * 9_001}'/>"),
+        (Limits(depth=20), "depth", "<a>" * 17 + "</a>" * 17, "<a>" * 25 + "</a>" * 25),
+        (Limits(elements=400), "elements", f"<a>{'<b></b>' * 100}</a>", f"<a>{'<b></b>' * 800}</a>"),
+    ):
+        peer = Peer(policy=EndpointPolicy(endpoint=policy, soap=SOAP11), limits=limits)
+        context = peer.issue()
+        assert peer.post(serialize(peer.secured(context, few)[0].envelope), "urn:test:a")[0] == 200
+        caplog.clear()
+        assert peer.refused(serialize(peer.secured(context, many)[0].envelope)) == INVALID
+        assert f"] {check}:" in caplog.text
+
+
+def _with_attributes(count: int) -> str:
+    attributes = " ".join(f"a{number}=''" for number in range(count))
+    return f"<a {attributes}/>"
 
 
 def test_what_is_no_soap_is_a_fault() -> None:

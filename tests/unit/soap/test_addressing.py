@@ -57,6 +57,17 @@ def test_a_request_gets_its_headers(wsa: str) -> None:
     assert (read.relates_to, read.fault_to) == (None, None)
 
 
+@GENERATIONS
+def test_a_request_may_have_fewer_headers(wsa: str) -> None:
+    """They come in the order asked for; the generation of 2004 has no answer without ReplyTo."""
+    soap = bare()
+    message_id = address_request(
+        soap, wsa=wsa, to="http://to", action="urn:act", random=RANDOM, headers=("To", "MessageID", "Action")
+    )
+    assert names(soap) == ["To", "MessageID", "Action", *(["ReplyTo"] if wsa == WSA_2004 else [])]
+    assert read_addressing(soap).message_id == message_id
+
+
 def test_what_is_there_already_is_kept() -> None:
     """Headers of the user or of another plugin stay, wherever they stand, and nothing is doubled."""
     soap = with_headers(
@@ -92,6 +103,20 @@ def test_a_reply_gets_its_headers(wsa: str) -> None:
     lone = bare()
     address_reply(lone, wsa=wsa, action="urn:answer", relates_to=None, random=RANDOM)
     assert names(lone) == ["Action", "MessageID", "To"]
+
+
+def test_a_reply_may_have_fewer_headers() -> None:
+    """They come in the order asked for."""
+    soap = bare()
+    address_reply(
+        soap,
+        wsa=WSA_2005,
+        action="urn:answer",
+        relates_to="urn:uuid:1",
+        random=RANDOM,
+        headers=("Action", "RelatesTo"),
+    )
+    assert names(soap) == ["Action", "RelatesTo"]
 
 
 def test_an_applications_own_headers_do_not_double_those_of_a_reply() -> None:
