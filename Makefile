@@ -39,7 +39,7 @@ test: $(VENV)/.test
 	ZEEP_SECURECONV_PEERS=$(PEERS) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 grid: $(VENV)/.test
-	ZEEP_SECURECONV_PEERS=required ZEEP_SECURECONV_WRITE_GRID=1 $(BIN)/python -m pytest tests/peers/test_grid.py $(PYTEST_ARGS)
+	ZEEP_SECURECONV_PEERS=required ZEEP_SECURECONV_WRITE_GRID=1 $(BIN)/python -m pytest tests/peers/test_grid.py tests/peers/test_presets.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ Any WSGI server can run it; this script takes the one of the extra "service". Wi
 
     gunicorn --threads 8 'wsgi_service:make_application("keys", "http://127.0.0.1:8000/greeting")'
 
-(One process: contexts are kept in its memory.)
+One process, as contexts are kept in its memory; with --store several can share them, as cluster/ does.
 """
 # ruff: noqa: INP001, T201 - a script, which prints
 
@@ -25,9 +25,11 @@ from typing import Any
 
 from lxml import etree
 
-from zeep_secureconv import Identity, Trust
+from zeep_secureconv import Identity, RedisStore, Store, Trust
+from zeep_secureconv.service.contract import published_wsdl
+from zeep_secureconv.service.health import Health
 from zeep_secureconv.service.middleware import SecureConversationMiddleware
-from zeep_secureconv.service.server import HttpServer
+from zeep_secureconv.service.server import HttpServer, bound_socket
 
 WSDL = Path(__file__).with_name("greeting.wsdl")
 NAMESPACE = "urn:example:greeting"
@@ -64,12 +66,13 @@ def answer(name: str, caller: str) -> tuple[str, etree._Element]:
     return "200 OK", envelope
 
 
-def make_application(keys: str | Path, address: str) -> Application:
-    """The application behind the middleware, with its WSDL at ``?wsdl``.
+def make_application(keys: str | Path, address: str, store: Store | None = None) -> Application:
+    """The application behind the middleware, with its WSDL at ``?wsdl`` and its health at ``/health``.
 
     Args:
         keys: folder with server.p12 (password "changeit") and ca.pem.
         address: URL of the service, as clients write it.
+        store: where contexts are kept; in memory without one.
     """
     secured = SecureConversationMiddleware(
         greeting,
@@ -77,8 +80,9 @@ def make_application(keys: str | Path, address: str) -> Application:
         identity=Identity.from_pkcs12(Path(keys) / "server.p12", "changeit"),
         trust=Trust.from_pem(Path(keys) / "ca.pem"),
         endpoint=address,
+        store=store,
     )
-    published = WSDL.read_bytes().replace(b"http://localhost/greeting", address.encode())
+    published = published_wsdl(WSDL.read_bytes(), address=address)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "GET":
@@ -86,7 +90,7 @@ def make_application(keys: str | Path, address: str) -> Application:
         start_response("200 OK", [("Content-Type", "text/xml; charset=utf-8")])
         return [published]
 
-    return application
+    return Health(application, store=store)
 
 
 def main() -> None:
@@ -97,14 +101,22 @@ def main() -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes any free one (default: %(default)s)")
+    parser.add_argument("--address", help="URL of the service, where a proxy has another one")
+    parser.add_argument("--store", metavar="URL", help="keep contexts in a Redis, redis://127.0.0.1:6379/0")
+    parser.add_argument("--store-key", type=Path, help="file with the 32 bytes that they are encrypted with")
     arguments = parser.parse_args()
+    if (arguments.store is None) != (arguments.store_key is None):
+        parser.error("--store and --store-key belong together")
+    store = RedisStore(arguments.store, key=arguments.store_key.read_bytes()) if arguments.store else None
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with HttpServer(host=arguments.host, port=arguments.port) as server:
-        address = server.url + PATH
-        server.app = make_application(arguments.keys, address)
-        print(f"Serving {address}?wsdl; Ctrl-C ends it", flush=True)
+    # whoever comes before the application is there waits
+    listening = bound_socket(arguments.host, arguments.port)
+    here = f"http://{arguments.host}:{listening.getsockname()[1]}{PATH}"
+    application = make_application(arguments.keys, arguments.address or here, store)
+    with HttpServer(application, listening=listening):
+        print(f"Serving {here}?wsdl; Ctrl-C ends it", flush=True)
         ended.wait()
 
 

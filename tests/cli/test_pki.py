@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 from cryptography import x509
 
 from zeep_secureconv import Identity, Trust
+from zeep_secureconv.cli.deployment import Deployment
+from zeep_secureconv.cli.options import Credentials
+from zeep_secureconv.service.pki import is_for_trial
 from zeep_secureconv.wss.certificates import load_certificates, subject_key_identifier
 
 CommandLine = Callable[..., Any]
@@ -63,6 +67,65 @@ def test_certificates_can_be_referred_to(keys: Path) -> None:
         assert subject_key_identifier(certificate)
         issuer = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
         assert issuer.key_identifier == authority
+
+
+def test_certificates_are_known_again(keys: Path, pki: Path) -> None:
+    """What the command made can be told from the certificates of others."""
+    made = [load_certificates(path)[0] for path in keys.glob("*.pem")]
+    assert len(made) == 3
+    assert all(map(is_for_trial, made))
+    assert not any(is_for_trial(load_certificates(pki / name)[0]) for name in ("ca.pem", "server.pem"))
+
+
+@pytest.mark.parametrize(
+    ("interface", "warned"),
+    [
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("::1", False),
+        ("0.0.0.0", True),  # noqa: S104 - nothing is bound to it
+        ("::", True),
+        ("192.0.2.1", True),
+        ("fe80::1%eth0", True),
+    ],
+)
+def test_warned_about_where_others_reach_it(keys: Path, pki: Path, interface: str, *, warned: bool) -> None:
+    """A service on more than the loopback interface is told which of its certificates are for trying things out."""
+    ours = _deployment(keys, tls_identity=keys / "server.p12")
+    said = ours.doubts(interface)
+    assert [one.partition(" is from ")[0].partition(" are from ")[0] for one in said] == (
+        [
+            "the certificate of --identity",
+            "certificates of --trust",
+            "the certificate of --tls-identity",
+            "--demo-users lets everybody in who can reach this service",
+        ]
+        if warned
+        else []
+    )
+    theirs = replace(_deployment(pki, tls_identity=pki / "server.p12"), demo_users=False)
+    assert theirs.doubts(interface) == ()
+
+
+def _deployment(folder: Path, *, tls_identity: Path) -> Deployment:
+    return Deployment(
+        policy="SecureConversation",
+        soap="1.1",
+        address="",
+        credentials=Credentials(
+            identity=folder / "server.p12", identity_password="changeit", trust=(folder / "ca.pem",)
+        ),
+        users=None,
+        demo_users=True,
+        tls_identity=tls_identity,
+        tls_identity_password="changeit",
+        lifetime=60,
+        store=None,
+        store_key=(),
+        threads=1,
+        log="text",
+        log_level="warning",
+    )
 
 
 def test_keys_are_for_their_owner_alone(keys: Path) -> None:

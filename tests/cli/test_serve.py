@@ -3,15 +3,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from lxml import etree
 
 from zeep_secureconv.service import contract
 
@@ -90,6 +96,89 @@ def test_serves_a_wsdl_with_its_own_address(
         assert b"elsewhere.invalid" not in published
         assert ready["url"].encode() in published
         assert cli("call", ready["wsdl"], "sum", "values=1", *credentials, "--json").json["result"] == 1
+
+
+def test_publishes_the_wsdl_as_it_was_given(
+    policy_file: Path, service_options: list[object], tmp_path: Path
+) -> None:
+    """Every element, attribute, comment and declaration of a WSDL comes back, but for the addresses of the service."""
+    reference = (
+        b'<a:EndpointReference xmlns:a="http://www.w3.org/2005/08/addressing"><a:Address>http://second.invalid/'
+        b"</a:Address></a:EndpointReference></wsdl:port>"
+    )
+    given = contract.demonstration_wsdl(policy_file.read_bytes(), address="http://first.invalid/")
+    given = given.replace(b"</wsdl:port>", b"<!-- more -->" + reference) + b"<!-- the end -->"
+    assert b"second" in given
+    saved = tmp_path / "saved.wsdl"
+    saved.write_bytes(given)
+    with _serving(*service_options, "--policy", saved) as (_, ready):
+        published = requests.get(ready["wsdl"], timeout=_TOO_LONG).content
+    for address in (b"first", b"second"):
+        given = given.replace(b"http://" + address + b".invalid/", ready["url"].encode())
+    assert _canonical(published) == _canonical(given)
+
+
+def _canonical(document: bytes) -> bytes:
+    return etree.tostring(etree.fromstring(document).getroottree(), method="c14n", with_comments=True)
+
+
+def test_another_address_is_published(service_options: list[object]) -> None:
+    """With --address the WSDL and the ready line name the address of a proxy."""
+    with _serving(*service_options, "--port", 0, "--address", "https://example.invalid/service") as (
+        _,
+        ready,
+    ):
+        assert ready["url"] == "https://example.invalid/service"
+        assert ready["wsdl"] == "https://example.invalid/service?wsdl"
+
+
+def test_address_must_be_one(cli: CommandLine, service_options: list[object]) -> None:
+    """What is no URL of http or https is wrong usage."""
+    assert cli("serve", *service_options, "--address", "example.invalid").status == 2
+
+
+def test_tells_its_health(service_options: list[object]) -> None:
+    """GET /health is answered in clear while the service can work."""
+    with _serving(*service_options) as (_, ready):
+        answer = requests.get(ready["url"].replace("/peer", "/health"), timeout=_TOO_LONG)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_a_store_that_is_away_is_not_healthy(service_options: list[object], tmp_path: Path) -> None:
+    """GET /health says 503 while the store does not answer."""
+    key = tmp_path / "store.key"
+    key.write_text("correct horse battery staple\n")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        nobody = listening.getsockname()[1]
+    store = ["--store", f"redis://127.0.0.1:{nobody}/0", "--store-key", key]
+    with _serving(*service_options, *store) as (_, ready):
+        answer = requests.get(ready["url"].replace("/peer", "/health"), timeout=_TOO_LONG)
+        assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+def test_answers_what_is_under_way_before_it_ends(service_options: list[object]) -> None:
+    """A request that is half sent when SIGTERM comes is read to its end and answered."""
+    body = b"<a/>"
+    with _serving(*service_options) as (process, ready):
+        port = int(ready["url"].rpartition(":")[2].partition("/")[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=_TOO_LONG) as one:
+            one.sendall(b"POST /peer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n" % len(body))
+            one.sendall(b"Content-Type: text/xml\r\nExpect: 100-continue\r\n\r\n")
+            assert one.recv(1024).startswith(b"HTTP/1.1 100")
+            process.send_signal(signal.SIGTERM)
+            while _is_listening(port):
+                pass
+            one.sendall(body)
+            assert one.recv(1024).startswith(b"HTTP/1.1 500")
+        assert process.wait(_TOO_LONG) == 0
+
+
+def _is_listening(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=_TOO_LONG):
+            return True
+    except ConnectionError:
+        return False
 
 
 @pytest.fixture(params=["p12", "pem"])
@@ -200,3 +289,71 @@ def test_a_service_with_a_store_remembers(
     (listed,) = cli("sessions", *service_store, "--json").json["contexts"]
     assert (listed["role"], listed["identifier"]) == ("service", told["context"]["identifier"])
     assert listed["principal"].startswith("CN=client")
+
+
+@pytest.fixture
+def revocations(pki: Path, tmp_path: Path) -> Path:
+    """A list of the CA by which the client's certificate is revoked."""
+    authority = x509.load_pem_x509_certificate((pki / "ca.pem").read_bytes())
+    client = x509.load_pem_x509_certificate((pki / "client.pem").read_bytes())
+    key = serialization.load_pem_private_key((pki / "ca.key").read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    now = datetime.now(timezone.utc)
+    revoked = x509.RevokedCertificateBuilder(client.serial_number, now - timedelta(hours=1)).build()
+    made = (
+        x509.CertificateRevocationListBuilder(
+            authority.subject, now - timedelta(hours=1), now + timedelta(days=1)
+        )
+        .add_revoked_certificate(revoked)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "ca.crl"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+def test_revoked_clients_get_no_context(
+    cli: CommandLine,
+    service_options: list[object],
+    credentials: list[object],
+    revocations: Path,
+    *,
+    is_given: bool,
+) -> None:
+    """With --crl a client whose certificate is revoked is refused; without it nobody knows."""
+    crl = ["--crl", revocations] if is_given else []
+    with _serving(*service_options, *crl) as (_, ready):
+        called = cli("call", ready["wsdl"], "echo", "text=a", *credentials, "--json").json
+    assert called["ok"] is not is_given
+
+
+def test_revocations_of_nobody(cli: CommandLine, policy_file: Path, revocations: Path) -> None:
+    """A list of revoked certificates without the CA that made it is a mistake."""
+    result = cli("serve", "--policy", policy_file, "--crl", revocations)
+    assert result.status == 1
+    assert "--trust" in result.err
+
+
+@pytest.mark.parametrize(("option", "outcome"), [([], "failed"), (["--renew-after-expiry"], "renewed")])
+def test_contexts_that_are_over_are_renewed_where_told(
+    cli: CommandLine,
+    service_options: list[object],
+    credentials: list[object],
+    tmp_path: Path,
+    *,
+    option: list[object],
+    outcome: str,
+) -> None:
+    """A context that is over is renewed with --renew-after-expiry, and not without it."""
+    key = tmp_path / "store.key"
+    key.write_text("correct horse battery staple\n")
+    store = ["--store", f"file:{tmp_path / 'contexts'}", "--store-key", key]
+    with _serving(*service_options, *option, "--lifetime", 4) as (_, ready):
+        assert cli("call", ready["wsdl"], "echo", "text=a", *credentials, *store, "--json").json["ok"]
+        while not cli("sessions", *store, "--json").json["contexts"][0]["over"]:
+            pass
+        wsdl = tmp_path / "service.wsdl"
+        wsdl.write_bytes(requests.get(ready["wsdl"], timeout=_TOO_LONG).content)
+        renewed = cli("sessions", "renew", "--policy", wsdl, *credentials, *store, "--json").json
+    assert [one["outcome"] for one in renewed["contexts"]] == [outcome]

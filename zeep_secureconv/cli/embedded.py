@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ..policy.reader import read_alternatives
 from ..service.authentication import Authenticate
 from ..service.contract import Published, demonstration_wsdl
 from ..service.demonstration import DemonstrationService
+from ..service.health import Health
 from ..service.middleware import SecureConversationMiddleware
 from ..soap.envelope import parse
 from ..wss.certificates import Trust
@@ -37,8 +39,10 @@ def protected_service(
     authenticate: Authenticate | None = None,
     preset: Preset | None = None,
     store: Store | None = None,
+    renew_after_expiry: bool = False,
+    tolerate: Collection[str] = (),
 ) -> WSGIApplication:
-    """The demonstration service under a policy, with its WSDL at ``?wsdl``.
+    """The demonstration service under a policy, with its WSDL at ``?wsdl``, and its health at ``/health``.
 
     Args:
         policy_document: a WSDL of the contract, or a wsp:Policy.
@@ -51,6 +55,8 @@ def protected_service(
         authenticate: checks users and tokens, where the policy wants them.
         preset: where the document is of one, that.
         store: where contexts are kept; in memory by default.
+        renew_after_expiry: as of :class:`SecureConversationMiddleware`.
+        tolerate: likewise.
 
     Raises:
         ConfigurationError: when the document is of no use.
@@ -66,8 +72,10 @@ def protected_service(
         lifetime=lifetime,
         endpoint=endpoint,
         store=store,
+        renew_after_expiry=renew_after_expiry,
+        tolerate=tolerate,
     )
-    return Published(middleware, wsdl)
+    return Health(Published(middleware, wsdl), store=store)
 
 
 def alternatives(wsdl: bytes, *, location: str, preset: Preset | None) -> tuple[EndpointPolicy, ...]:

@@ -32,6 +32,7 @@ class Credentials:
         identity_password: of the PKCS#12 file or the key.
         key: a PEM file with the key, when it is not in *identity*.
         trust: files with certificates.
+        crl: files with lists of revoked certificates.
         username: our name as a user.
         password: its password.
         ltpa: a file with an LTPA token.
@@ -41,6 +42,7 @@ class Credentials:
     identity_password: str | None = field(default=None, repr=False)
     key: Path | None = None
     trust: tuple[Path, ...] = ()
+    crl: tuple[Path, ...] = ()
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     ltpa: Path | None = None
@@ -69,9 +71,14 @@ class Credentials:
         """The trust, or None when the options give none.
 
         Raises:
-            ConfigurationError: when a file cannot be read or holds no certificate.
+            ConfigurationError: when a file cannot be read or holds nothing of the kind.
         """
-        return Trust.from_pem(*self.trust) if self.trust else None
+        if self.crl and not self.trust:
+            raise ConfigurationError(
+                "--crl gives lists of revoked certificates, and nothing is trusted anyway",
+                hint="give the CA of each list with --trust FILE",
+            )
+        return Trust.from_pem(*self.trust, crl=self.crl) if self.trust else None
 
     def load_username(self) -> UsernameToken | None:
         """The user, or None when the options name none; without a password where they give none."""
@@ -110,6 +117,13 @@ _IDENTITY = (
         metavar="FILE",
         multiple=True,
         help="Whom to trust (PEM): CAs, and single certificates. May be given again.",
+    ),
+    click.option(
+        "--crl",
+        type=FILE,
+        metavar="FILE",
+        multiple=True,
+        help="Certificates that the CAs of --trust have revoked (PEM or DER). May be given again.",
     ),
 )
 _TOKENS = (

@@ -27,13 +27,20 @@ def store_of(options: dict[str, Any]) -> Store | None:
         ConfigurationError: when there is no such store, or the key is of no use.
     """
     url, keys = options.pop("store"), options.pop("store_key")
-    if url is None and not keys:
-        return None
-    if url is None:
+    need_key(url, keys)
+    return None if url is None else open_store(url, keys)
+
+
+def need_key(url: str | None, keys: Sequence[Path]) -> None:
+    """Refuse a store without a key, and a key without a store.
+
+    Raises:
+        click.UsageError: when there is one without the other.
+    """
+    if url is None and keys:
         raise click.UsageError("--store-key needs --store")
-    if not keys:
+    if url is not None and not keys:
         raise click.UsageError("--store needs --store-key: contexts are kept encrypted")
-    return open_store(url, keys)
 
 
 def open_store(url: str, key_files: Sequence[Path]) -> Store:
