@@ -24,10 +24,9 @@ from pathlib import Path
 from flask import Flask, Response, request
 from lxml import etree
 
-from zeep_secureconv import Identity, Trust
+from zeep_secureconv import Identity, SecureConversationMiddleware, Trust
 from zeep_secureconv.service.contract import published_wsdl
 from zeep_secureconv.service.health import Health
-from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.service.server import HttpServer, bound_socket
 
 WSDL = Path(__file__).with_name("greeting.wsdl")

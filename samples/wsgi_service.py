@@ -25,10 +25,9 @@ from typing import Any
 
 from lxml import etree
 
-from zeep_secureconv import Identity, RedisStore, Store, Trust
+from zeep_secureconv import Identity, RedisStore, SecureConversationMiddleware, Store, Trust
 from zeep_secureconv.service.contract import published_wsdl
 from zeep_secureconv.service.health import Health
-from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.service.server import HttpServer, bound_socket
 
 WSDL = Path(__file__).with_name("greeting.wsdl")

@@ -14,6 +14,7 @@ with SecureConversation(
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
 from .client.conversation import SecureConversation
 from .client.events import Event
@@ -41,6 +42,9 @@ from .wss.certificates import Trust
 from .wss.credentials import LtpaToken, UsernameToken, XmlToken
 from .wss.keys import Identity
 
+if TYPE_CHECKING:
+    from .service.middleware import SecureConversationMiddleware
+
 __all__ = [
     "Algorithms",
     "ConfigurationError",
@@ -57,6 +61,7 @@ __all__ = [
     "RedisStore",
     "SecureConversation",
     "SecureConversationError",
+    "SecureConversationMiddleware",
     "SecurityContext",
     "Store",
     "StoreError",
@@ -73,3 +78,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    # who only calls services need not load what serves them
+    if name == "SecureConversationMiddleware":
+        from .service.middleware import SecureConversationMiddleware
+
+        return SecureConversationMiddleware
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
