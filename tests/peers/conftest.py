@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.peer import CXF, PeerClient, PeerServer, Stack
+from tests.peers.peer import CXF, PeerClients, PeerServer, Stack
 
 _HERE = Path(__file__).parent
 _SWITCH = "ZEEP_SECURECONV_PEERS"
@@ -63,6 +63,23 @@ def cxf(cxf_server: Callable[..., PeerServer]) -> PeerServer:
 
 
 @pytest.fixture(scope="session")
-def cxf_client(built: Callable[[Stack], Stack], pki: Path) -> PeerClient:
-    """Runs CXF's client against a service: ``cxf_client(wsdl=…, calls=10)["ok"]``."""
-    return PeerClient(built(CXF), pki)
+def client_of(built: Callable[[Stack], Stack], pki: Path) -> Iterator[Callable[[Stack], PeerClients]]:
+    """The client of a stack: ``client_of(METRO)(wsdl=…, calls=10)["ok"]``; one JVM runs at a time."""
+    all_of_them: dict[Stack, PeerClients] = {}
+
+    def get(stack: Stack) -> PeerClients:
+        for other in all_of_them.keys() - {stack}:
+            all_of_them[other].stop()
+        if stack not in all_of_them:
+            all_of_them[stack] = PeerClients(built(stack), pki)
+        return all_of_them[stack]
+
+    yield get
+    for clients in all_of_them.values():
+        clients.stop()
+
+
+@pytest.fixture(scope="session")
+def cxf_client(client_of: Callable[[Stack], PeerClients]) -> PeerClients:
+    """CXF's client against a service: ``cxf_client(wsdl=…, calls=10)["ok"]``."""
+    return client_of(CXF)

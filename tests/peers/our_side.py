@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from zeep_secureconv import Identity, MemoryStore, SecureConversation, SecurityContext, Trust
+from zeep_secureconv.clock import SYSTEM_CLOCK
+from zeep_secureconv.conversation.store import RecordKey
 from zeep_secureconv.service.contract import Published, demonstration_wsdl
 from zeep_secureconv.service.demonstration import DemonstrationService
 from zeep_secureconv.service.middleware import SecureConversationMiddleware
 from zeep_secureconv.service.server import HttpServer
+from zeep_secureconv.wss.credentials import ReceivedToken
 
 #: The variants of CXF's policies that both directions are tested with.
 VARIANTS = (
@@ -43,6 +46,39 @@ def our_client(pki: Path, **arguments: Any) -> SecureConversation:
     )
 
 
+class WatchedStore(MemoryStore):
+    """Contexts of a service, and what became of them: that is what counts, whatever a client says.
+
+    Attributes:
+        lived: how many contexts were issued, how often one was given a new Instance, how many went before their end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lived: Counter[str] = Counter()
+
+    def add(self, key: RecordKey, context: SecurityContext, *, most: int | None = None) -> bool:
+        """Keep a context."""
+        return self._count("Issue", key, super().add(key, context, most=most))
+
+    def replace(self, key: RecordKey, old: SecurityContext, new: SecurityContext) -> bool:
+        """Put one in the place of another."""
+        done = super().replace(key, old, new)
+        renewed = new.identifier == old.identifier and new.instance not in (None, old.instance)
+        return self._count("Renew", key, done) if renewed else done
+
+    def drop(self, key: RecordKey, context: SecurityContext) -> bool:
+        """Take one away."""
+        done = super().drop(key, context)
+        return done if context.is_over(SYSTEM_CLOCK) else self._count("Cancel", key, done)
+
+    def _count(self, what: str, key: RecordKey, done: bool) -> bool:
+        # a context has one record without an Instance, that of its current key
+        if done and not key[-1]:
+            self.lived[what] += 1
+        return done
+
+
 @dataclass(frozen=True)
 class OurService:
     """The demonstration service behind the middleware, running.
@@ -55,7 +91,7 @@ class OurService:
     """
 
     url: str
-    store: MemoryStore
+    store: WatchedStore
     app: DemonstrationService
     said: list[str]
 
@@ -65,12 +101,17 @@ class OurService:
         return f"{self.url}?wsdl"
 
     def contexts(self) -> list[SecurityContext]:
-        """The contexts that it holds."""
+        """The contexts that it holds, once for each of their keys."""
         return [context for _, context in self.store.items("service")]
 
+    def living(self) -> list[SecurityContext]:
+        """The contexts that it holds, under their current keys: other keys are nothing without these."""
+        return [context for key, context in self.store.items("service") if not key[-1]]
+
     def counted(self) -> Counter[str]:
-        """What the middleware did: Issue, Renew, Cancel, refused."""
-        return Counter(text.partition(" ")[0] for text in self.said)
+        """What became of the contexts: Issue, Renew, Cancel; and what the middleware says that it refused."""
+        said = Counter(text.partition(" ")[0] for text in self.said)
+        return self.store.lived + Counter(refused=said["refused"])
 
 
 class Users:
@@ -85,6 +126,10 @@ class Users:
     def password(self, name: str) -> str | None:
         """The user's password, for tokens that do not show it."""
         return "secret" if name in self._NAMES else None
+
+    def token(self, received: ReceivedToken) -> str | None:
+        """Whose a token of another kind is: that of an LTPA token, for no stack has one."""
+        return "alice of the cell" if "LTPA" in received.kind else None
 
 
 class _Listener(logging.Handler):
@@ -140,19 +185,22 @@ def assert_refused_cancel_only(report: dict[str, Any], service: OurService) -> N
 
 
 @contextmanager
-def our_service(pki: Path, wsdl: Path, *, tls: bool = False, **arguments: Any) -> Iterator[OurService]:
-    """Serves the contract of a WSDL under its policy.
+def our_service(
+    pki: Path, wsdl: Path, *, tls: bool = False, preset: str | None = None, **arguments: Any
+) -> Iterator[OurService]:
+    """Serves the contract of a WSDL under its policy, or under a preset.
 
     Args:
         pki: folder as the fixture ``pki`` makes it.
         wsdl: a WSDL of the peers' contract, whose address is replaced by ours.
         tls: serves https with the certificate "server".
+        preset: the preset to serve under; the WSDL is its form for the client then.
         arguments: further ones for the middleware.
     """
-    store, app = MemoryStore(), DemonstrationService()
+    store, app = WatchedStore(), DemonstrationService()
     middleware = SecureConversationMiddleware(
         app,
-        policy=wsdl,
+        policy=preset or wsdl,
         identity=Identity.from_pkcs12(pki / "server.p12", PASSWORD),
         trust=Trust.from_pem(pki / "ca.pem"),
         store=store,

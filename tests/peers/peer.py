@@ -6,6 +6,7 @@ itself, and not with the conversation that is to be tested, is a :class:`PeerErr
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -181,6 +182,84 @@ def _tail(text: str) -> str:
     return "\n".join(text.splitlines()[-_TAIL:])
 
 
+class _Java:
+    """A JVM that answers lines with lines; what it complains of is kept for messages.
+
+    Args:
+        title: what it is called there.
+        command: to start it with.
+    """
+
+    def __init__(self, title: str, command: Sequence[str | Path]) -> None:
+        self._title = title
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._complaints: deque[str] = deque(maxlen=_TAIL)
+        self.process = subprocess.Popen(
+            [os.fspath(part) for part in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._readers = [
+            threading.Thread(target=read, daemon=True) for read in (self._read_lines, self._read_complaints)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read_lines(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put("")
+
+    def _read_complaints(self) -> None:
+        assert self.process.stderr is not None
+        self._complaints.extend(self.process.stderr)
+
+    def write(self, line: str) -> None:
+        """Send a line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def read(self, timeout: float, waited_for: str) -> str:
+        """The next line.
+
+        Raises:
+            PeerError: there is none within *timeout* seconds, or ever.
+        """
+        try:
+            line = self._lines.get(timeout=timeout)
+        except queue.Empty:
+            raise PeerError(f"{self._title} was not {waited_for} within {timeout} s: {self.said()}") from None
+        if not line:
+            self._readers[1].join(_STOP_SECONDS)
+            raise PeerError(f"{self._title} ended before it was {waited_for}: {self.said()}")
+        return line
+
+    def said(self) -> str:
+        """What it complained of last."""
+        return "".join(self._complaints) or "it said nothing"
+
+    def stop(self) -> None:
+        """End it; may be called twice."""
+        if self.process.stdin is not None and not self.process.stdin.closed:
+            # what it never read is lost with it
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(_STOP_SECONDS)
+        for reader in self._readers:
+            reader.join(_STOP_SECONDS)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
 class PeerServer:
     """A running server: one endpoint per variant, as the README.md of the stack lists them.
 
@@ -202,54 +281,20 @@ class PeerServer:
         self.stack = stack
         self._title = f"the {stack.title} server"
         self._tls = ssl.create_default_context(cafile=pki / "ca.pem")
-        command = ["java", *java_options, "-jar", stack.jar, "server", "--pki", pki, *arguments]
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._complaints: deque[str] = deque(maxlen=_TAIL)
-        self._process = subprocess.Popen(
-            [os.fspath(part) for part in command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        self._java = _Java(
+            self._title, ["java", *java_options, "-jar", stack.jar, "server", "--pki", pki, *arguments]
         )
-        self._readers = [
-            threading.Thread(target=read, daemon=True) for read in (self._read_lines, self._read_complaints)
-        ]
-        for reader in self._readers:
-            reader.start()
         try:
             self._ready = self._wait_until_ready()
         except BaseException:
             self.stop()
             raise
 
-    def _read_lines(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put("")
-
-    def _read_complaints(self) -> None:
-        assert self._process.stderr is not None
-        self._complaints.extend(self._process.stderr)
-
     def _wait_until_ready(self) -> dict[str, Any]:
-        try:
-            line = self._lines.get(timeout=_START_SECONDS)
-        except queue.Empty:
-            raise PeerError(
-                f"{self._title} was not ready within {_START_SECONDS} s: {self._said()}"
-            ) from None
-        if not line:
-            self._readers[1].join(_STOP_SECONDS)
-            raise PeerError(f"{self._title} ended before it was ready: {self._said()}")
-        ready: dict[str, Any] = json.loads(line)
+        ready: dict[str, Any] = json.loads(self._java.read(_START_SECONDS, "ready"))
         if ready.get("broken"):
-            raise PeerError(f"{self._title} could not publish {ready['broken']}: {self._said()}")
+            raise PeerError(f"{self._title} could not publish {ready['broken']}: {self._java.said()}")
         return ready
-
-    def _said(self) -> str:
-        return "".join(self._complaints) or "it said nothing"
 
     @property
     def names(self) -> list[str]:
@@ -269,7 +314,7 @@ class PeerServer:
     @property
     def process_id(self) -> int:
         """Of the server's JVM."""
-        return self._process.pid
+        return self._java.process.pid
 
     def url(self, name: str) -> str:
         """URL of the endpoint of a variant; https where it is one over TLS."""
@@ -297,7 +342,7 @@ class PeerServer:
                 content: bytes = answer.read()
                 return content
         except OSError as e:
-            raise PeerError(f"{self._title} does not answer {url}: {e}; {self._said()}") from e
+            raise PeerError(f"{self._title} does not answer {url}: {e}; {self._java.said()}") from e
 
     def stats(self) -> dict[str, int]:
         """Counters since its start: issued, renewed, cancelled, calls, faults."""
@@ -321,18 +366,7 @@ class PeerServer:
 
     def stop(self) -> None:
         """Ends it; may be called twice."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(_STOP_SECONDS)
-        for reader in self._readers:
-            reader.join(_STOP_SECONDS)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._java.stop()
 
     def __enter__(self) -> PeerServer:
         return self
@@ -392,6 +426,47 @@ class PeerClient:
             said = f"{_tail(done.stdout)}\n{_tail(done.stderr)}"
             raise PeerError(f"{self._title} gave no report, but status {done.returncode}:\n{said}") from None
         return report
+
+
+class PeerClients:
+    """Clients of a stack, one after the other in one JVM; called as :class:`PeerClient` is.
+
+    The JVM starts with the first of them and ends when this object is stopped, or this process ends.
+
+    Args:
+        stack: what to run; it must have been built.
+        pki: folder as the fixture ``pki`` makes it.
+        java_options: options of the JVM.
+    """
+
+    def __init__(self, stack: Stack, pki: Path, *, java_options: Sequence[str] = SMALL_JVM) -> None:
+        self._title = f"the {stack.title} client"
+        self._command: list[str | Path] = ["java", *java_options, "-jar", stack.jar, "clients", "--pki", pki]
+        self._java: _Java | None = None
+
+    def __call__(
+        self, *, wsdl: str | Path, endpoint: str | None = None, timeout: float = 180, **options: Any
+    ) -> dict[str, Any]:
+        """Lets one call a service; arguments, result and errors are those of :class:`PeerClient`."""
+        if self._java is None:
+            self._java = _Java(self._title, self._command)
+        arguments = _as_arguments({"wsdl": wsdl, "endpoint": endpoint, **options})
+        try:
+            self._java.write("\t".join(arguments))
+            line = self._java.read(timeout, "done")
+            while not line.startswith("{"):
+                line = self._java.read(timeout, "done")  # what a stack prints besides
+        except (PeerError, OSError):
+            self.stop()
+            raise
+        report: dict[str, Any] = json.loads(line)
+        return report
+
+    def stop(self) -> None:
+        """Ends the JVM; the next call starts another one."""
+        if self._java is not None:
+            self._java.stop()
+            self._java = None
 
 
 def _as_arguments(options: Mapping[str, Any]) -> list[str]:

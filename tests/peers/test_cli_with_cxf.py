@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.peers.our_side import CLIENT, PASSWORD
-from tests.peers.peer import PeerClient, PeerServer
+from tests.peers.peer import PeerClients, PeerServer
 from tests.redis_server import RedisServer
 
 #: Far more than any of this takes: ends a test that would hang.
@@ -102,7 +102,7 @@ def test_call_reports_a_declared_fault(cxf: PeerServer, pki: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["asym-dk", "asym-dk-soap12"])
-def test_serve(cxf: PeerServer, cxf_client: PeerClient, pki: Path, tmp_path: Path, name: str) -> None:
+def test_serve(cxf: PeerServer, cxf_client: PeerClients, pki: Path, tmp_path: Path, name: str) -> None:
     """CXF's client and our own speak with ``serve`` under the WSDL saved from CXF's server."""
     policy = tmp_path / "saved.wsdl"
     policy.write_text(cxf.wsdl_text(name), encoding="utf-8")

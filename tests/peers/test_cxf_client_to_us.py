@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.our_side import CLIENT, VARIANTS, assert_refused_cancel_only, our_client, our_service
-from tests.peers.peer import PeerClient, PeerServer
+from tests.peers.peer import PeerClients, PeerServer
 
 _SERVICE_LOG = "zeep_secureconv.service"
 
@@ -28,7 +28,7 @@ def saved(cxf: PeerServer, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_operation(
-    cxf_client: PeerClient,
+    cxf_client: PeerClients,
     pki: Path,
     saved: Callable[[str], Path],
     caplog: pytest.LogCaptureFixture,
@@ -43,7 +43,7 @@ def test_every_operation(
     assert [text.partition(" ")[0] for text in said] == ["Issue", "Renew", "refused"]
 
 
-def test_a_megabyte_and_many_values(cxf_client: PeerClient, pki: Path, saved: Callable[[str], Path]) -> None:
+def test_a_megabyte_and_many_values(cxf_client: PeerClients, pki: Path, saved: Callable[[str], Path]) -> None:
     """CXF's client sends and receives a megabyte, chunked, and calls often on one context."""
     with our_service(pki, saved("asym-dk")) as service:
         report = cxf_client(wsdl=service.wsdl, plan="echo:1000000:2,big:1000000:2,sum:500:5,echo:20:100")
@@ -51,7 +51,7 @@ def test_a_megabyte_and_many_values(cxf_client: PeerClient, pki: Path, saved: Ca
         assert len(service.contexts()) == 1
 
 
-def test_stranger_is_refused(cxf_client: PeerClient, pki: Path, saved: Callable[[str], Path]) -> None:
+def test_stranger_is_refused(cxf_client: PeerClients, pki: Path, saved: Callable[[str], Path]) -> None:
     """A client whose certificate nobody trusts gets no context; the same call with a trusted one works."""
     with our_service(pki, saved("asym-dk")) as service:
         refused = cxf_client(wsdl=service.wsdl, cert="stranger")
@@ -61,7 +61,7 @@ def test_stranger_is_refused(cxf_client: PeerClient, pki: Path, saved: Callable[
         assert [context.principal for context in service.contexts()] == ["CN=client2,O=SecureConv Test"]
 
 
-def test_both_clients_at_once(cxf_client: PeerClient, pki: Path, saved: Callable[[str], Path]) -> None:
+def test_both_clients_at_once(cxf_client: PeerClients, pki: Path, saved: Callable[[str], Path]) -> None:
     """Our client and CXF's are served by one service, each on a context of its own."""
     with our_service(pki, saved("asym-dk")) as service, our_client(pki) as sc:
         ours = sc.client(service.wsdl).service

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.peer import PeerClient, PeerError, PeerServer
+from tests.peers.peer import PeerClients, PeerError, PeerServer
 
 
-def test_client_and_server_understand_each_other(cxf: PeerServer, cxf_client: PeerClient) -> None:
+def test_client_and_server_understand_each_other(cxf: PeerServer, cxf_client: PeerClients) -> None:
     """CXF's client holds ten calls with CXF's server in one conversation, and cancels it."""
     before = cxf.stats()
     report = cxf_client(wsdl=cxf.wsdl("asym-dk"), calls=10, cancel=True)
@@ -22,7 +22,7 @@ def test_client_and_server_understand_each_other(cxf: PeerServer, cxf_client: Pe
     assert after["calls"] - before["calls"] == 12
 
 
-def test_refusal_is_a_report(cxf: PeerServer, cxf_client: PeerClient) -> None:
+def test_refusal_is_a_report(cxf: PeerServer, cxf_client: PeerClients) -> None:
     """A client whose certificate nobody trusts gets a report that says no, not a failure of the harness."""
     report = cxf_client(wsdl=cxf.wsdl("asym-dk"), cert="stranger")
     assert report["ok"] is False
@@ -30,7 +30,7 @@ def test_refusal_is_a_report(cxf: PeerServer, cxf_client: PeerClient) -> None:
 
 
 def test_server_takes_policies_of_a_test(
-    cxf_server: Callable[..., PeerServer], cxf_client: PeerClient, tmp_path: Path
+    cxf_server: Callable[..., PeerServer], cxf_client: PeerClients, tmp_path: Path
 ) -> None:
     """A policy that a test writes at run time is served and called."""
     builtin = Path(__file__).parent / "cxf" / "src" / "main" / "resources" / "policies" / "asym-dk.xml"

@@ -12,7 +12,7 @@ import requests
 import zeep
 
 from tests.peers.our_side import CLIENT, Users, our_client, our_service
-from tests.peers.peer import PeerClient, PeerServer
+from tests.peers.peer import PeerClients, PeerServer
 from tests.peers.policy_writer import written
 from tests.unit.messages import ADDRESSING, asymmetric, over_tls, path, symmetric, username, with_certificate
 from zeep_secureconv.names import WSA_2005
@@ -168,7 +168,7 @@ def test_our_client(made: PeerServer, pki: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _MADE)
-def test_our_service(made: PeerServer, cxf_client: PeerClient, pki: Path, tmp_path: Path, name: str) -> None:
+def test_our_service(made: PeerServer, cxf_client: PeerClients, pki: Path, tmp_path: Path, name: str) -> None:
     """CXF's client calls our service under the policy, sees its fault, and renews where it can."""
     one, wsdl = _MADE[name], tmp_path / f"{name}.wsdl"
     wsdl.write_text(made.wsdl_text(name), encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 import zeep
 
 from tests.peers.our_side import CLIENT, assert_refused_cancel_only, our_client, our_service
-from tests.peers.peer import PeerClient, PeerServer
+from tests.peers.peer import PeerClients, PeerServer
 from tests.peers.policy_writer import Parts, Shape, variant
 from zeep_secureconv.names import WSP_2004, WSP_W3C
 
@@ -191,7 +191,7 @@ def test_our_client(generated: PeerServer, pki: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", _SHAPES)
 def test_our_service(
-    generated: PeerServer, cxf_client: PeerClient, pki: Path, tmp_path: Path, name: str
+    generated: PeerServer, cxf_client: PeerClients, pki: Path, tmp_path: Path, name: str
 ) -> None:
     """CXF's client calls our service under the policy, sees its fault, and renews."""
     wsdl = tmp_path / f"{name}.wsdl"

@@ -150,7 +150,7 @@ final class Client {
         }
     }
 
-    private static String describe(Throwable e) {
+    static String describe(Throwable e) {
         if (e instanceof SOAPFaultException f) {
             return "SOAPFault " + f.getFault().getFaultCodeAsQName() + " " + f.getFault().getFaultString();
         }
@@ -161,7 +161,7 @@ final class Client {
         return out.toString();
     }
 
-    private static String json(String s) {
+    static String json(String s) {
         return s.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", " ").replace("\r", " ");
     }
 

@@ -60,7 +60,7 @@ final class Client {
         } else {
             measure(client, o);
         }
-        System.exit(0);
+        context.terminate();
     }
 
     private interface Step {
@@ -101,7 +101,7 @@ final class Client {
         return ok;
     }
 
-    private static String describe(Throwable e) {
+    static String describe(Throwable e) {
         StringBuilder out = new StringBuilder();
         for (Throwable t = e; t != null && out.length() < 600; t = t.getCause()) {
             out.append(out.isEmpty() ? "" : " <- ").append(t);
@@ -109,7 +109,7 @@ final class Client {
         return out.toString();
     }
 
-    private static String json(String s) {
+    static String json(String s) {
         return s.replace("\\", "\\\\").replace("\"", "\\\"").replaceAll("\\p{Cntrl}", " ");
     }
 
