@@ -402,8 +402,8 @@ class RenewalKeys:
     """Finds the keys that may endorse a renewal of contexts, for messages that were not verified yet.
 
     Metro's client endorses every renewal with the first key of the context, and shows the current token for it, as
-    others do for the current key. Only a renewal may be endorsed by the first key; nothing else is secured by it any
-    more.
+    others do for the current key. Only a renewal may be endorsed by the first key as long as the context lives; calls
+    are made under it for a while (:class:`CallKeys`), and nothing else is.
 
     Args:
         issuer: has the contexts.
