@@ -18,7 +18,7 @@ class Environment:
         random: where random octets come from.
         limits: bounds on what a peer controls.
         clock_skew: how far a peer's clock may be off when Timestamps are judged.
-        message_lifetime: how long a message that we make may travel; the oldest that we take without an Expires.
+        message_lifetime: how long a message may travel: Expires of ours, and the age of the oldest that we take.
     """
 
     clock: Clock = SYSTEM_CLOCK

@@ -36,9 +36,10 @@ class Limits:
         contexts: contexts held by one in-memory store.
         contexts_per_principal: contexts one principal may hold on a service.
         bootstraps: requests for contexts that a service works on at the same time, with all that ``authenticate=`` and
-            ``authorize=`` do. Calls do not count. Fewer than the threads of the server leave some for calls.
+            ``authorize=`` do. Calls do not count.
         waiting_bootstraps: requests for contexts that wait for their turn besides, for at most five seconds; others
-            are told to come back.
+            are told to come back. These hold threads of the server too: both together below their number leave some for
+            calls.
     """
 
     message_bytes: int = 64 * 1024 * 1024

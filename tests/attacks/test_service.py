@@ -673,7 +673,32 @@ def _parties() -> dict[str, Any]:
     return {"identity": identity("server"), "trust": trust()}
 
 
-@pytest.mark.parametrize("length", ["²", "-1", "1e9", "99999999999999999999", "0x10", " "])
+def test_the_method_is_not_for_the_line_to_choose(alice: Caller, held: SecurityContext) -> None:
+    """However a call came, the application sees a POST of a message in the clear, and no header that says otherwise."""
+    seen: list[tuple[object, list[str]]] = []
+    application = alice.service.middleware._app
+
+    def spy(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        headers = [name for name in environ if "OVERRIDE" in name or "ENCODING" in name]
+        seen.append((environ["REQUEST_METHOD"], headers))
+        return application(environ, start_response)
+
+    alice.service.middleware._app = spy
+    headers = {
+        "Content-Type": "text/xml",
+        "X-HTTP-Method-Override": "DELETE",
+        "Content-Encoding": "gzip",
+        "Transfer-Encoding": "chunked",
+    }
+    for method, extra in (("POST", {}), ("POST", headers), ("DELETE", headers)):
+        request = Request(method, "/peer", extra, alice.message(held).bytes)
+        assert call_wsgi(alice.service.middleware, request).status == 200
+    assert seen == [("POST", [])] * 3
+
+
+@pytest.mark.parametrize(
+    "length", ["²", "-1", "1e9", "99999999999999999999", "9" * 5000, "0x10", " "], ids=lambda text: text[:25]
+)
 def test_a_strange_content_length_is_no_crash(alice: Caller, length: str) -> None:
     """Whatever a server passes on in CONTENT_LENGTH, the answer is that to every refused message."""
     started: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -167,7 +168,7 @@ def test_a_timestamp_put_beside_does_not_shorten_the_memory(world: World, refuse
     channel, seen = world.channel("request", include_timestamp=False), SeenSignatures()
     message = channel.genuine()
     forged = element(
-        "<wsu:Timestamp><wsu:Created>2026-11-21T11:00:00Z</wsu:Created>"
+        "<wsu:Timestamp><wsu:Created>2026-11-21T11:52:00.001Z</wsu:Created>"
         "<wsu:Expires>2026-11-21T11:57:00.001Z</wsu:Expires></wsu:Timestamp>"
     )
     message.security.insert(0, forged)
@@ -176,6 +177,19 @@ def test_a_timestamp_put_beside_does_not_shorten_the_memory(world: World, refuse
     message.drop(message.find(".//wsu:Timestamp"))
     with refuses("replay"):
         channel.read(message, seen=seen)
+
+
+def test_a_sender_does_not_prolong_the_life_of_a_message(
+    channel: Channel, world: World, refuses: Refuses
+) -> None:
+    """Five minutes and the skew are the most, whatever the signed Expires says."""
+    lasting = replace(channel.environment, message_lifetime=timedelta(hours=2))
+    message = channel.but(environment=lasting).genuine()
+    world.time.forward(timedelta(minutes=7, seconds=59))
+    assert channel.read(Message(message.bytes)).signed
+    world.time.forward(timedelta(seconds=1))
+    with refuses("timestamp"):
+        channel.read(message)
 
 
 def test_a_changed_message_does_not_spoil_the_genuine_one(open_channel: Channel, refuses: Refuses) -> None:

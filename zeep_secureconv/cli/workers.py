@@ -119,7 +119,20 @@ class Workers:
     def _keep(self, number: int) -> None:
         """See to it that there is a process of this number, until all of them end."""
         pause, is_first = 0.0, True
-        while (worker := self._start(number)) is not None:
+        while not self._stopping.is_set():
+            try:
+                worker = self._start(number)
+            except OSError as error:
+                # no descriptors or no memory left, maybe for a moment only
+                log.error("worker %d cannot be started: %s", number, error)
+                if is_first:
+                    self._first.put(False)
+                    return
+                pause = next_pause(pause, 0.0)
+                self._stopping.wait(pause)
+                continue
+            if worker is None:
+                return
             is_ready, since = worker.is_ready(), time.monotonic()
             if is_first:
                 self._first.put(is_ready)

@@ -270,9 +270,9 @@ class Issuer:
         # earlier keys, that faded after a renewal, are nothing without the record of the current one: see find()
         for instance in dict.fromkeys((None, context.instance)):
             key = self._key(context.identifier, instance)
-            held = self._store.get(key)
-            if held is not None:
-                self._store.drop(key, held)
+            # it may be renewed at the same moment, and would live on
+            while (held := self._store.get(key)) is not None and not self._store.drop(key, held):
+                continue
         return RequestSecurityTokenResponse(wst=request.wst, context=request.context, cancelled=True)
 
     def _make(
@@ -359,10 +359,11 @@ class Issuer:
 
     def _fade(self, old: SecurityContext) -> None:
         """Let the old key work a little longer, for messages on their way, where there is room."""
-        if old.is_over(self._environment.clock):
+        left = old.remaining(self._environment.clock)
+        if left is None or old.expires is None or left <= timedelta(0):
             return
-        until = self._environment.clock.now() + _ROLLOVER
-        expires = until if old.expires is None else min(until, old.expires)
+        # by what is left of it: the wall clock may have been set since it was issued
+        expires = old.expires - max(left - _ROLLOVER, timedelta(0))
         fading = replace(old, expires=expires, renewable_late=False, kept_until=None)
         with suppress(LimitExceeded):
             most = self._environment.limits.contexts_per_principal

@@ -145,12 +145,15 @@ class Authentication:
     def _is_user(self, user: ReceivedUsername) -> bool:
         if user.proven:
             return True
+        if user.password == "":
+            # some directories take a login with an empty password for one of nobody, and say that it went well
+            return False
         given = self._authenticate
         if user.password is not None and isinstance(given, ChecksPasswords):
             # a coroutine, which nobody waits for here, is true as well
             return given.check(user.username, user.password) is True
         password = self.password_of(user.username) if self.password_of is not None else None
-        return isinstance(password, str) and user.matches(password)
+        return isinstance(password, str) and bool(password) and user.matches(password)
 
     def _owners(self, verified: Verified) -> list[str]:
         owners = []

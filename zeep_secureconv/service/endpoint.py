@@ -14,7 +14,7 @@ from ..conversation.terms import Terms
 from ..environment import Environment
 from ..errors import ConfigurationError, PolicyError, SecureConversationError, VerificationError
 from ..policy.algorithms import Algorithms
-from ..policy.model import EndpointPolicy, OperationPolicy
+from ..policy.model import EndpointPolicy, OperationPolicy, TransportBinding
 from ..policy.needs import service_needs
 from ..policy.support import supported
 from ..soap.addressing import read_addressing
@@ -31,7 +31,7 @@ from .reception import Attempt, Offer, Reception
 from .refusals import refusal
 from .system import Exchanges, SystemPolicies, exchanges
 from .trust_service import TrustService
-from .verified import context_of, key_of, refuse_other_addresses
+from .verified import context_of, drop_unproven_headers, key_of, refuse_other_addresses
 
 #: A message that fits none costs the work of a message under each.
 _MOST_ALTERNATIVES = 16
@@ -254,6 +254,8 @@ class Endpoint:
         access = access_of("call", context, action, request)
         name = operation.name if policy.operations else None
         permit(self._authorize, replace(access, operation=name, username=username))
+        if not isinstance(operation.request.binding, TransportBinding):
+            drop_unproven_headers(verified)
         issuer.used(context)
         return Called(
             verified=verified,

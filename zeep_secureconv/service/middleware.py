@@ -39,7 +39,13 @@ WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 #: Methods that go to the application without security. Case counts in HTTP, but some frameworks fold it.
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
+#: How the message was sent; the application gets it in the clear, and as a whole.
+_OF_ENCODING = frozenset({"HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_ENCODING"})
+
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+#: Of a length that may be read.
+_DIGITS = 18
 
 #: What ``tolerate=`` may name.
 _TOLERABLE = frozenset({"cxf"})
@@ -60,8 +66,8 @@ class SecureConversationMiddleware:
     ``zeep_secureconv.username`` (the user whom the call itself names, where its policy wants that; otherwise None),
     ``zeep_secureconv.context`` (the :class:`SecurityContext`) and ``zeep_secureconv.action`` (the wsa:Action that was
     signed, "" where none was and no WSDL says what the Body means; SOAPAction is set to the same). GET, HEAD and
-    OPTIONS go to the application without their bodies; every other method is taken for a message. Of the
-    application's answer the status and the message go on, its headers do not.
+    OPTIONS go to the application without their bodies; every other method is taken for a message, and is POST to the
+    application. Of the application's answer the status and the message go on, its headers do not.
 
     Args:
         app: the application.
@@ -223,7 +229,9 @@ class SecureConversationMiddleware:
                 element.attrib.pop(f"{{{WSU}}}Id", None)
         body = serialize(clear.envelope)
         inner = {
-            **environ,
+            **_without_overrides(environ),
+            # whatever somebody on the way made of it: no signature covers the method
+            "REQUEST_METHOD": "POST",
             "CONTENT_LENGTH": str(len(body)),
             "CONTENT_TYPE": content_type(clear.version),
             "HTTP_SOAPACTION": f'"{called.action}"',
@@ -233,7 +241,6 @@ class SecureConversationMiddleware:
             CONTEXT: called.context,
             ACTION: called.action,
         }
-        inner.pop("HTTP_TRANSFER_ENCODING", None)
         started: list[str] = []
 
         def start(
@@ -275,20 +282,28 @@ def _tolerated(names: Collection[str]) -> frozenset[str]:
 
 
 def _without_message(environ: Environ) -> Environ:
-    """A request that reads, with nothing in it that an application could take for a message.
+    """A request that reads, with nothing in it that an application could take for a message."""
+    return {**_without_overrides(environ), "CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(b"")}
 
-    Frameworks know headers by which a GET counts as a POST.
+
+def _without_overrides(environ: Environ) -> Environ:
+    """An environment without the headers that make a message, or a method, another one.
+
+    Frameworks know some by which a GET counts as a POST, and the other way round.
     """
-    kept = {name: value for name, value in environ.items() if "METHOD_OVERRIDE" not in name}
-    kept.pop("HTTP_TRANSFER_ENCODING", None)
-    return {**kept, "CONTENT_LENGTH": "0", "wsgi.input": io.BytesIO(b"")}
+    return {
+        name: value
+        for name, value in environ.items()
+        if "METHOD_OVERRIDE" not in name and name not in _OF_ENCODING
+    }
 
 
 def _read(environ: Environ, limits: Limits) -> bytes:
     """The body of an HTTP request, within bounds; chunked bodies end by themselves."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit():
-        size = int(length)
+        # more digits than that Python may refuse to read, and they are too many in any case
+        size = int(length[-_DIGITS:]) if len(length.lstrip("0")) <= _DIGITS else limits.message_bytes + 1
     else:
         # without a length only a server that ends the input itself can be read to its end (PEP 3333 is silent)
         size = limits.message_bytes + 1 if environ.get("wsgi.input_terminated") else 0

@@ -9,6 +9,7 @@ from ..conversation.issuer import Issuer
 from ..errors import VerificationError
 from ..soap.addressing import ANONYMOUS, Addressing, is_addressing
 from ..soap.envelope import Soap
+from ..wss.elements import holds
 from ..wss.header import ACTOR
 from ..wss.keys import ContextKey
 from ..wss.unprotect import Verified
@@ -39,19 +40,43 @@ def refuse_other_addresses(addressing: Addressing) -> None:
             raise VerificationError("reply-to", "Answers are sent to the anonymous address only")
 
 
+def drop_unproven_headers(verified: Verified) -> None:
+    """Take out of a call whatever somebody on the way may have put into its Header, before the application sees it.
+
+    Raises:
+        NotUnderstood: when a block must be understood that nothing proves.
+    """
+    proven = (*verified.signed, *verified.decrypted)
+    unproven = [
+        block for block in verified.soap.blocks() if not holds(proven, block) and not _is_security(block)
+    ]
+    _refuse_to_understand(verified.soap, unproven)
+    for block in unproven:
+        parent = block.getparent()
+        assert parent is not None
+        parent.remove(block)
+
+
 def _refuse_unknown_headers(soap: Soap) -> None:
     """The trust service is the last that reads its requests: nobody behind it could understand a header."""
+    _refuse_to_understand(soap, [block for block in soap.blocks() if not _is_security(block)])
+
+
+def _refuse_to_understand(soap: Soap, blocks: list[etree._Element]) -> None:
     must, actor = (f"{{{soap.version}}}{name}" for name in ("mustUnderstand", ACTOR[soap.version]))
     unknown = [
         str(block.tag)
-        for block in soap.blocks()
+        for block in blocks
         if (block.get(must) or "").strip() in ("1", "true")
         and (block.get(actor) or "").rpartition("/")[2] in ("", "next", "ultimateReceiver")
         and not is_addressing(str(block.tag))
-        and etree.QName(block).localname != "Security"
     ]
     if unknown:
         raise NotUnderstood(unknown)
+
+
+def _is_security(block: etree._Element) -> bool:
+    return etree.QName(block).localname == "Security"
 
 
 def keys_of(verified: Verified) -> tuple[ContextKey, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -268,7 +268,7 @@ class Trust:
             .extension_policies(ca_policy=_CA_POLICY, ee_policy=_end_entity_policy(role))
         )
         try:
-            return builder.build_client_verifier().verify(certificate, list(intermediates)).chain
+            return builder.build_client_verifier().verify(certificate, _one_of_each(intermediates)).chain
         except (verification.VerificationError, *UNREADABLE) as error:
             raise VerificationError(
                 "certificate",
@@ -285,6 +285,19 @@ class Trust:
             if issuer is None or any(same(issuer, one) for one in path):
                 return path
             path = [*path, issuer]
+
+
+def _one_of_each(intermediates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """The certificates of a path that came along, one of each holder and key: no path needs two.
+
+    Where every one may have been issued by every other, cryptography 45 tries all orders of them, which takes it days.
+    """
+    found = {(one.subject.public_bytes(), _key_octets(one)): one for one in intermediates}
+    return list(found.values())
+
+
+def _key_octets(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol, runtime_checkable
 
-#: How long a value is remembered that has no Timestamp, and the age at which no message is taken any more.
+#: How long a value is remembered that has no Timestamp.
 OLDEST = timedelta(days=1)
 
 #: Octets of a mark: what fits into 48 octets of memory with the head of its object, and far too many to collide.

@@ -207,8 +207,9 @@ class KeyResolver:
         if name not in self._passwords:
             lookup = self._keyring.password_of
             password = lookup(user.username) if lookup is not None else None
-            # an unknown user costs the same work as a known one, and fails where a wrong password does
-            known = password if password is not None else self._random(16).hex()
+            # an unknown user, or one without a password, costs the same work as a known one, and fails where a wrong
+            # password does
+            known = password or self._random(16).hex()
             self._passwords[name] = KeySource(
                 username=ReceivedUsername(username=user.username, proven=True),
                 secret=password_key(known, user.salt, user.iterations),

@@ -26,7 +26,7 @@ from .incoming import Incoming
 from .judgement import Judgement, judge
 from .keys import ContextKey, EphemeralKey, Keyring
 from .opened import Opened
-from .seen import OLDEST, Seen
+from .seen import Seen
 from .tokens import read_timestamp
 from .verification import Verification
 
@@ -118,8 +118,9 @@ def _check_timestamp(message: Incoming) -> None:
         raise VerificationError(
             "timestamp", "The message comes from the future", hint="set the clocks, or widen clock_skew="
         )
-    expires = stamp.expires or stamp.created + environment.message_lifetime
-    expires = min(expires, stamp.created + OLDEST)
+    # the sender may shorten the life of a message, and not prolong it
+    latest = stamp.created + environment.message_lifetime
+    expires = min(stamp.expires or latest, latest)
     if expires <= stamp.created or expires <= now - skew:
         raise VerificationError(
             "timestamp", "The message is too old", hint="set the clocks, or widen clock_skew="

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from tests.unit.conversation.pair import HOUR, PRINCIPAL, Pair
 from tests.unit.messages import conversation, order, wire
 from tests.unit.parties import NOW, identity
-from zeep_secureconv import SecurityContext, VerificationError
+from zeep_secureconv import MemoryStore, SecurityContext, VerificationError
 from zeep_secureconv.conversation.granting import RequestRefused
 from zeep_secureconv.conversation.initiator import Exchange
+from zeep_secureconv.conversation.store import RecordKey
 from zeep_secureconv.names import WSC_2005, WSC_200512, WST_2005, WST_200512, sct_type
 from zeep_secureconv.policy import DerivedKeys, TrustOptions
 from zeep_secureconv.soap.envelope import Soap, new_envelope
@@ -224,6 +226,35 @@ def test_a_context_is_given_back(raw: bool) -> None:
     assert known(pair, mine) is not None
     assert pair.initiator.accept_cancel(exchange, answer_cancel(pair, exchange, raw=raw))
     assert known(pair, mine) is None
+
+
+class _Renewing(MemoryStore):
+    """A store in which a context is renewed just before it is dropped."""
+
+    renew: Callable[[], object] | None = None
+
+    def drop(self, key: RecordKey, context: SecurityContext) -> bool:
+        """Remove *context*, after somebody else was faster, once."""
+        renew, self.renew = self.renew, None
+        if renew is not None:
+            renew()
+        return super().drop(key, context)
+
+
+def test_a_context_that_is_renewed_while_it_is_given_back_is_gone() -> None:
+    """Who is told that the context is cancelled can rely on that: no renewal of the same moment outlives it."""
+    pair = Pair()
+    pair.store = pair.issuer._store = store = _Renewing(clock=pair.time.clock)
+    first = pair.issue()
+    held = known(pair, first)
+    assert held is not None
+    cancel = renewal(first, request_type=RequestType.CANCEL, entropy=None, key_size=None)
+    renewed: list[SecurityContext] = []
+    store.renew = lambda: renewed.append(pair.renew(renewal(first)).context)
+    assert pair.issuer.cancel(cancel, held).cancelled
+    assert [context.identifier for context in renewed] == [first.identifier]
+    for instance in (None, renewed[0].instance):
+        assert known(pair, first, instance) is None
 
 
 def test_a_raw_key_policy_cancels_with_the_raw_key() -> None:

@@ -144,6 +144,8 @@ def test_a_key_made_from_a_password_proves_its_user() -> None:
     for user in (UsernameToken("alice", "wrong"), UsernameToken("mallory", "wonderland")):
         wrong = Peer(policy=policy, tokens=(user,), authenticate=USERS)
         assert wrong.refused(wrong.ask(), wrong.exchange.action) == INVALID
+    empty = Peer(policy=policy, tokens=(UsernameToken("alice", ""),), authenticate=Users({"alice": ""}))
+    assert empty.refused(empty.ask(), empty.exchange.action) == INVALID
 
 
 def test_check_goes_before_password() -> None:
@@ -159,6 +161,27 @@ def test_check_goes_before_password() -> None:
     assert peer.call(peer.issue())[0] == 200
     other = Peer(policy=for_user(), tokens=(ALICE,), https=True, authenticate=Checks())
     assert fault_of(other.post(other.ask(), other.exchange.action))[0] == UNAUTHENTICATED
+
+
+def test_an_empty_password_is_none() -> None:
+    """Directories may say yes to a login without a password, and a user may have none yet: neither lets anybody in."""
+
+    class Directory:
+        def check(self, name: str, password: str) -> bool:
+            return (name, password) in (("alice", "x"), ("alice", ""))
+
+    for form, authenticate in (
+        (PasswordForm.TEXT, Directory()),
+        (PasswordForm.TEXT, Users({"alice": "x", "bob": ""})),
+        (PasswordForm.DIGEST, Users({"alice": "x", "bob": ""})),
+    ):
+        known = UsernameToken("alice", "x")
+        peer = Peer(policy=for_user(form), tokens=(known,), https=True, authenticate=authenticate)
+        assert peer.call(peer.issue())[0] == 200
+        for name in ("alice", "bob"):
+            empty = UsernameToken(name, "")
+            other = Peer(policy=for_user(form), tokens=(empty,), https=True, authenticate=authenticate)
+            assert fault_of(other.post(other.ask(), other.exchange.action))[0] == UNAUTHENTICATED
 
 
 def test_a_name_without_a_password_is_nobodys() -> None:

@@ -226,7 +226,7 @@ def test_a_context_that_is_over_needs_renewal(renewable: bool) -> None:
     ],
 )
 def test_headers_that_must_be_understood_are(soap: str, attributes: str, understood: bool) -> None:
-    """The trust service refuses a header that it does not know and must; the application sees to its own."""
+    """A header that nobody knows or nothing proves is refused where it must be understood, and else dropped."""
     peer = Peer(soap=soap)
     actor, following = {
         SOAP11: ("actor", "http://schemas.xmlsoap.org/soap/actor/next"),
@@ -248,9 +248,31 @@ def test_headers_that_must_be_understood_are(soap: str, attributes: str, underst
             prefix, _, local = (named.get("qname") or "").partition(":")
             assert (named.nsmap[prefix], local) == ("urn:strange", "Strange")
         assert refusal.fault.code == f"{{{soap}}}MustUnderstand"
-    call = peer.secured(peer.issue(), headers=header)[0]
-    assert peer.post(serialize(call.envelope), "urn:test:a")[0] == 200
-    assert b"urn:strange" in peer.app.messages[-1]
+    call = serialize(peer.secured(peer.issue(), headers=header)[0].envelope)
+    if understood:
+        assert peer.post(call, "urn:test:a")[0] == 200
+        assert b"urn:strange" not in peer.app.messages[-1]
+    else:
+        assert peer.refusal(call, "urn:test:a").fault.code == f"{{{soap}}}MustUnderstand"
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["in clear", "encrypted"])
+def test_proven_headers_reach_the_application(encrypted: bool) -> None:
+    """What the client signed is the application's to understand; what somebody on the way put beside it is not."""
+    peer = Peer()
+    strange = HeaderPart(namespace="urn:strange", name="Strange")
+    usual = peer.conversation.application
+    policy = replace(
+        usual,
+        signed=replace(usual.signed, headers=(*usual.signed.headers, strange)),
+        encrypted=replace(usual.encrypted, headers=(strange,) if encrypted else ()),
+    )
+    header = f'<x:Strange xmlns:x="urn:strange" xmlns:s="{SOAP11}" s:mustUnderstand="1">mine</x:Strange>'
+    soap, _ = peer.secured(peer.issue(), headers=header, policy=policy)
+    message = serialize(soap.envelope).replace(b"Header>", b'Header><y:Evil xmlns:y="urn:evil"/>', 1)
+    assert peer.post(message, "urn:test:a")[0] == 200
+    assert b">mine</" in peer.app.messages[-1]
+    assert b"urn:evil" not in peer.app.messages[-1]
 
 
 class _AwayStore(MemoryStore):

@@ -213,6 +213,23 @@ def test_a_path_through_an_intermediate_is_trusted() -> None:
     check(Trust.of([INTERMEDIATE.make()]), LEAF, role="client")
 
 
+def test_copies_of_an_authority_cost_nothing() -> None:
+    """A path with many certificates of one authority, any of which may have issued the others, is like one with one.
+
+    cryptography 45 tries all their orders, and counts how often it does so from another version on.
+    """
+    rogue = Draft(name="rogue", ca=True, usage=None)
+    copies = [rogue.but(end=rogue.end + timedelta(minutes=number)) for number in range(9)]
+    leaf = CLIENT.but(issuer=rogue)
+    told = []
+    for intermediates in (copies[:1], copies):
+        with pytest.raises(VerificationError) as caught:
+            check(BY_CA, leaf, role="client", intermediates=tuple(intermediates))
+        told.append(caught.value.message)
+    assert told[0] == told[1]
+    check(BY_CA, LEAF, role="client", intermediates=(INTERMEDIATE, INTERMEDIATE))
+
+
 def test_an_issuer_that_is_no_ca_is_refused() -> None:
     """A client's certificate issues no server's: CA:FALSE, or no BasicConstraints, ends the path."""
     check(BY_CA, SERVER, intermediates=(CLIENT,))

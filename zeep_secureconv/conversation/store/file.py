@@ -139,6 +139,9 @@ class FileStore:
             if most is not None and context.owner is not None and self._held(records, context.owner) >= most:
                 raise too_many_of_one()
             if len(records) >= self._size:
+                for name in [name for name, held in records.items() if held.context.is_over(self._clock)]:
+                    del records[name]
+            if len(records) >= self._size:
                 raise LimitExceeded("contexts", "The store of contexts is full")
             records[key] = self._record(key, context)
             return True

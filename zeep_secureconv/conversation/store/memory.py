@@ -17,9 +17,9 @@ from ..context import SecurityContext
 from . import RecordKey
 from .flights import FLIGHT_TIMEOUT, Deadline, Flights
 from .forks import in_child
-from .records import GRACE, is_unused, kept_for, moment, same, too_many_of_one
+from .records import GRACE, is_unused, kept_for, same, too_many_of_one
 
-#: A moment in seconds of the wall clock, a number that tells two of one moment apart, and a record's key.
+#: A moment in seconds of the monotonic clock, a number that tells two of one moment apart, and a record's key.
 _Due = tuple[float, int, RecordKey]
 
 
@@ -177,9 +177,9 @@ class MemoryStore:
 
     def _put(self, key: RecordKey, context: SecurityContext) -> None:
         number, clock = next(self._numbers), self._clock
-        over = (moment(clock, context.remaining(clock)), number, key)
+        over = (self._moment(context.remaining(clock)), number, key)
         kept = kept_for(context, clock, self._grace) if key[0] == "service" else None
-        self._records[key] = record = _Record(context, over, (moment(clock, kept), number, key))
+        self._records[key] = record = _Record(context, over, (self._moment(kept), number, key))
         self._over.put(over)
         if record.gone[0] < math.inf:
             self._gone.put(record.gone)
@@ -214,9 +214,11 @@ class MemoryStore:
 
     def _forget_over(self) -> None:
         for key in self._over.until(self._now()):
-            # a client's context ages on another clock than that of its moments
-            if self._records[key].context.is_over(self._clock):
-                self._remove(key)
+            self._remove(key)
 
     def _now(self) -> float:
-        return moment(self._clock, timedelta(0))
+        return self._clock.monotonic()
+
+    def _moment(self, left: timedelta | None) -> float:
+        """When so much time will have passed, whatever the wall clock does meanwhile; infinite for None."""
+        return math.inf if left is None else self._now() + left.total_seconds()

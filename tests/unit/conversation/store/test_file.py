@@ -207,6 +207,23 @@ def test_what_is_over_goes_at_the_next_change(path: Path) -> None:
     assert [key for key, _ in store.items("client")] == [KEY]
 
 
+def test_what_is_over_makes_room(path: Path) -> None:
+    """Contexts that are kept for a renewal after their end go when the file is full; living ones never do."""
+    time = Time()
+    store = FileStore(path, key=STORE_KEY, clock=time.clock, size=2)
+    late = replace(made("urn:uuid:2"), kept_until=time.now + timedelta(days=1))
+    living = replace(made("urn:uuid:3"), expires=time.now + timedelta(days=1))
+    keys = [("service", "/peer", f"urn:uuid:{number}", "") for number in (2, 3, 4, 5)]
+    assert store.add(keys[0], late)
+    assert store.add(keys[1], living)
+    time.forward(timedelta(hours=2))
+    assert store.get(keys[0]) == late
+    assert store.add(keys[2], replace(living, key=made("urn:uuid:4").key))
+    assert [store.get(key) is not None for key in keys] == [False, True, True, False]
+    with pytest.raises(LimitExceeded):
+        store.add(keys[3], made("urn:uuid:5"))
+
+
 def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     """A folder that is not there, or a folder in the place of the file, is a ConfigurationError."""
     opened(tmp_path / "contexts")
