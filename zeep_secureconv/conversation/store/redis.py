@@ -29,6 +29,8 @@ from .records import (
     seal_record,
     too_many_of_one,
 )
+from .redis_connection import AwayError, asking, client_of, errors_of_redis
+from .redis_scripts import FENCED, RELEASE, REMEMBER, SWAP, TAKE, TOO_MANY
 from .sealing import SALT_BYTES, Cost, Sealer, secrets_of
 
 if TYPE_CHECKING:
@@ -45,94 +47,6 @@ _PAGE = 200
 _PAUSE = 5.0
 #: The kind of the indexes of service contexts that no call was made in.
 _UNUSED = "unused"
-_FENCED = -1
-_TOO_MANY = -2
-_UNREACHABLE = (
-    "check that the Redis server runs, and its URL; fallback='memory' lets a client go on without it"
-)
-
-#: Puts one record in the place of another, if that is what is there, and keeps the indexes in step.
-#: KEYS: the record under the key of each secret, its flight likewise, then the indexes to leave and to enter,
-#: and those in which its principal's records are counted.
-#: ARGV: number of secrets, of indexes to leave, to enter; what must be there and what comes, each '' for nothing;
-#: token of the flight or ''; time to live in ms or ''; now in ms; how many records of its principal there may be with
-#: this one or ''; the scores in the indexes to enter: when it is no more what they list.
-_SWAP = """
-local count, leave, enter = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local expected, value, token, life, now, most = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local at, found = KEYS[1], ''
-for i = 1, count do
-  local held = redis.call('GET', KEYS[i])
-  if held then
-    at, found = KEYS[i], held
-    break
-  end
-end
-if value ~= '' and found == value then return 1 end
-if found ~= expected then return 0 end
-if token ~= '' then
-  for i = count + 1, 2 * count do
-    local holder = redis.call('GET', KEYS[i])
-    if holder and holder ~= token then return -1 end
-  end
-end
-if most ~= '' then
-  local others = 0
-  for i = 2 * count + leave + enter + 1, #KEYS do
-    others = others + redis.call('ZCOUNT', KEYS[i], '(' .. now, '+inf')
-  end
-  if others >= tonumber(most) then return -2 end
-end
-if found ~= '' then
-  redis.call('DEL', at)
-  for i = 2 * count + 1, 2 * count + leave do redis.call('ZREM', KEYS[i], at) end
-end
-if value ~= '' then
-  if life == '' then redis.call('SET', KEYS[1], value) else redis.call('SET', KEYS[1], value, 'PX', life) end
-  for index = 1, enter do
-    local i = 2 * count + leave + index
-    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
-    local left = redis.call('PTTL', KEYS[i])
-    redis.call('ZADD', KEYS[i], ARGV[9 + index], KEYS[1])
-    if life == '' then
-      redis.call('PERSIST', KEYS[i])
-    elseif left == -2 or (left >= 0 and left < tonumber(life)) then
-      redis.call('PEXPIRE', KEYS[i], life)
-    end
-  end
-end
-return 1
-"""
-
-#: Takes a flight under all its names, if it is free or was ours already. ARGV: token, lease in ms.
-_TAKE = """
-for i = 1, #KEYS do
-  local holder = redis.call('GET', KEYS[i])
-  if holder and holder ~= ARGV[1] then return 0 end
-end
-for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2]) end
-return 1
-"""
-
-#: Gives a flight free, unless it is another one's by now. ARGV: token.
-_RELEASE = """
-local count = 0
-for i = 1, #KEYS do
-  if redis.call('GET', KEYS[i]) == ARGV[1] then count = count + redis.call('DEL', KEYS[i]) end
-end
-return count
-"""
-
-#: Remembers under the first name, unless it is there under any. ARGV: a random number, by which a command that was sent
-#: again after a broken connection knows what is its own; time to live in ms.
-_REMEMBER = """
-for i = 1, #KEYS do
-  local holder = redis.call('GET', KEYS[i])
-  if holder then return holder == ARGV[1] and 1 or 0 end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
-"""
 
 #: How far the clocks of the processes may be apart: a message may still be good for one when it is none for another.
 _APART = timedelta(minutes=3)
@@ -155,10 +69,6 @@ class _Held:
     context: SecurityContext | None = None
     sealer: Sealer | None = None
     living: bool = False
-
-
-class _AwayError(StoreError):
-    """Redis did not answer, or could not do what it was asked."""
 
 
 class RedisStore:
@@ -217,10 +127,10 @@ class RedisStore:
             )
         salt = hashlib.sha256(b"zeep_secureconv redis " + prefix.encode()).digest()[:SALT_BYTES]
         self._sealers = [s.sealer(salt, Cost()) for s in secrets_of(key, passphrase, previous_keys)]
-        self._redis = _client(client)
-        self._errors = _errors()
+        self._redis = client_of(client)
+        self._errors = errors_of_redis()
         self._swap_script, self._take, self._release, self._remember = map(
-            self._redis.register_script, (_SWAP, _TAKE, _RELEASE, _REMEMBER)
+            self._redis.register_script, (SWAP, TAKE, RELEASE, REMEMBER)
         )
         self._prefix = prefix
         self._grace = grace
@@ -292,7 +202,7 @@ class RedisStore:
             StoreError: when Redis does not answer.
         """
         now = self._milliseconds()
-        with self._asking():
+        with asking(self._errors):
             return sum(self._redis.zcount(name, f"({now}", "+inf") for name in self._owner_indexes(owner))
 
     def make_room(self, owner: str | None) -> bool:
@@ -304,7 +214,7 @@ class RedisStore:
         now = self._milliseconds()
         indexes = self._owner_indexes(owner, _UNUSED) if owner is not None else [self._role_index(_UNUSED)]
         for index in indexes:
-            with self._asking():
+            with asking(self._errors):
                 names = self._redis.zrange(index, f"({now}", "+inf", byscore=True, offset=0, num=_PAGE)
             if any(self._drop_unused(name.decode(), owner, index) for name in names):
                 return True
@@ -445,7 +355,7 @@ class RedisStore:
             done = self._swap(key, held, new)
             # 0: another value, which may be the same context with another end
             if done:
-                return done != _FENCED
+                return done != FENCED
 
     def _swap(self, key: RecordKey, held: _Held, new: SecurityContext | None, most: int | None = None) -> int:
         sealer = self._sealers[0]
@@ -470,9 +380,9 @@ class RedisStore:
         ]
         keys = [*names, *leave, *enter, *counted]
         done: int = self._asked(lambda: self._swap_script(keys=keys, args=arguments))
-        if done == _TOO_MANY:
+        if done == TOO_MANY:
             raise too_many_of_one()
-        if done == _FENCED:
+        if done == FENCED:
             log.warning("A context came too late: another process asks for one in this one's place")
         return done
 
@@ -529,7 +439,7 @@ class RedisStore:
             return instead()
         try:
             answer = ask()
-        except _AwayError as error:
+        except AwayError as error:
             if self._away_until is None:
                 log.warning("%s; contexts are kept in memory until it is back", error.message)
             self._away_until = now + _PAUSE
@@ -538,64 +448,5 @@ class RedisStore:
         return answer
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
-        with self._asking():
+        with asking(self._errors):
             return ask()
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        refused, away = self._errors
-        try:
-            yield
-        except refused as error:
-            raise StoreError(
-                "Redis refuses this user", hint="check name, password and rights in the URL of Redis"
-            ) from error
-        except away as error:
-            # its text may hold what was sent
-            raise _AwayError(
-                f"Redis does not answer as it should ({type(error).__name__})", hint=_UNREACHABLE
-            ) from error
-
-
-def _module() -> Any:
-    try:
-        import redis
-    except ImportError as error:
-        raise ConfigurationError(
-            "RedisStore needs the package redis", hint="pip install 'zeep_secureconv[redis]'"
-        ) from error
-    return redis
-
-
-def _errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
-    """(what retrying and waiting will not cure, all that Redis and the way to it may raise)."""
-    module = _module().exceptions
-    refused = (module.AuthenticationError, module.AuthorizationError, module.NoPermissionError)
-    return refused, (module.RedisError, OSError)
-
-
-def _client(client: redis.Redis | str) -> Any:
-    module = _module()
-    if isinstance(client, str):
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        try:
-            return module.Redis.from_url(
-                client, socket_connect_timeout=2.0, socket_timeout=5.0, retry=Retry(NoBackoff(), 1)
-            )
-        except ValueError:
-            # its text may hold a part of the password
-            raise ConfigurationError(
-                "The URL of Redis cannot be read", hint="write redis://HOST:6379/0"
-            ) from None
-    if not isinstance(client, module.Redis):
-        raise ConfigurationError(
-            "RedisStore needs a URL or a redis.Redis", hint="give a client of redis, not of redis.asyncio"
-        )
-    if client.connection_pool.connection_kwargs.get("decode_responses"):
-        raise ConfigurationError(
-            "This Redis client decodes what it reads, and contexts are octets",
-            hint="give RedisStore a client without decode_responses=True",
-        )
-    return client
