@@ -63,16 +63,17 @@ class _Result:
 @click.option("--calls", default=4, show_default=True, help="Calls of each of these in a round.")
 @click.option("--connections", default=64, show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="At each server; the first only warms it up.")
+@click.option("--threads", default=10, show_default=True, help="Of our service.")
 @click.option("--size", default=20, show_default=True, help="Characters echoed.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of the table.")
-def main(*, contexts: int, as_json: bool, **plan: int) -> None:
+def main(*, contexts: int, threads: int, as_json: bool, **plan: int) -> None:
     """Measure one server after the other, and print what came out."""
     try:
         with peers(_say) as running:
             cxf = running.server
             theirs = _Server("CXF", cxf.url(SECURED), cxf.wsdl(SECURED), cxf.process_id)
             results = {"CXF": _measure(theirs, running.pki, contexts, **plan)}
-            with _ours(running.pki, cxf.wsdl_text(SECURED)) as ours:
+            with _ours(running.pki, cxf.wsdl_text(SECURED), threads) as ours:
                 results["ours"] = _measure(ours, running.pki, contexts, **plan)
             about = machine(cxf)
     except PeerError as error:
@@ -90,13 +91,13 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _ours(pki: Path, wsdl: str) -> Iterator[_Server]:
+def _ours(pki: Path, wsdl: str, threads: int) -> Iterator[_Server]:
     """Our service under the WSDL of CXF's, in a process of its own."""
     saved = pki / "service.wsdl"
     saved.write_text(wsdl, encoding="utf-8")
     command: list[object] = [sys.executable, "-m", "zeep_secureconv", "serve", "--policy", saved]
     command += ["--identity", pki / "server.p12", "--identity-password", "changeit"]
-    command += ["--trust", pki / "ca.pem", "--json", "--parent"]
+    command += ["--trust", pki / "ca.pem", "--threads", threads, "--json", "--parent"]
     process = subprocess.Popen(  # noqa: S603
         [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
