@@ -5,10 +5,14 @@ from __future__ import annotations
 import http.server
 import io
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -44,7 +48,35 @@ class Answer:
 Script = Callable[[Request], "Answer | None"]
 
 
-class Loopback:
+class InThread:
+    """Runs a server in a thread of its own while its block runs.
+
+    Args:
+        server: the server, bound to a port of 127.0.0.1.
+        scheme: of its URL.
+    """
+
+    def __init__(self, server: socketserver.TCPServer, scheme: str = "http") -> None:
+        self._server = server
+        self._scheme = scheme
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Loopback(InThread):
     """A server in a thread of its own. It keeps the requests that it got in :attr:`requests`.
 
     Args:
@@ -54,28 +86,14 @@ class Loopback:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[Request] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.loopback = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.loopback = self
+        super().__init__(server)
 
     @property
     def posts(self) -> list[Request]:
         """The requests that could have carried a message."""
         return [request for request in self.requests if request.method != "GET"]
-
-    def __enter__(self) -> Loopback:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class _Server(http.server.ThreadingHTTPServer):

@@ -77,3 +77,11 @@ def credentials(pki: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The options that make a call succeed; the password is in the environment."""
     monkeypatch.setenv("ZEEP_SECURECONV_IDENTITY_PASSWORD", "changeit")
     return ["--identity", pki / "client.p12", "--trust", pki / "ca.pem", "--peer", pki / "server.pem"]
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """A file with the passphrase of a store."""
+    file = tmp_path / "store.key"
+    file.write_text("correct horse battery staple\n")
+    return file

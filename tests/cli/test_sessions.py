@@ -20,14 +20,6 @@ CommandLine = Callable[..., Any]
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Path:
-    """A file with a passphrase."""
-    file = tmp_path / "store.key"
-    file.write_text("correct horse battery staple\n")
-    return file
-
-
-@pytest.fixture
 def store(tmp_path: Path, key: Path) -> list[object]:
     """The options for an empty store in a file."""
     return ["--store", f"file:{tmp_path / 'contexts'}", "--store-key", key]

@@ -70,14 +70,6 @@ def _serving(*arguments: object) -> Iterator[_Service]:
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Path:
-    """The key of a store."""
-    file = tmp_path / "store.key"
-    file.write_text("correct horse battery staple\n")
-    return file
-
-
-@pytest.fixture
 def options(pki: Path, policy_file: Path, tmp_path: Path, key: Path) -> list[object]:
     """The options of a service with two workers."""
     identity = [

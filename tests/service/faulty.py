@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tests.loopback import InThread
 from zeep_secureconv.conversation.faults import WSS4J
 from zeep_secureconv.names import SOAP11, WSC_200512
 from zeep_secureconv.soap.envelope import serialize
@@ -142,7 +143,7 @@ class Spoiler:
         return self.fault is Fault.TLS_NO_HANDSHAKE and self._left.acquire(blocking=False)
 
 
-class FaultyProxy:
+class FaultyProxy(InThread):
     """Passes HTTP on to a service, each exchange on a connection of its own.
 
     Args:
@@ -163,24 +164,9 @@ class FaultyProxy:
         self.spoiled = 0
         self.steps: list[Step] = []
         self.asked = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port that it listens on."""
-        scheme = "http" if self.tls is None else "https"
-        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> FaultyProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.proxy = self
+        super().__init__(server, "http" if tls is None else "https")
 
     def ask(self, request: _Message) -> _Message:
         """The service's answer."""

@@ -9,10 +9,12 @@ import threading
 from collections import Counter
 from contextlib import suppress
 
+from tests.loopback import InThread
+
 _PIECE = 65_536
 
 
-class RoundRobin:
+class RoundRobin(InThread):
     """Passes on connections in a thread for each, byte for byte; it knows nothing of HTTP.
 
     A server that does not listen any more is passed over. One that ends in the middle of a connection ends that for the
@@ -27,23 +29,9 @@ class RoundRobin:
         self._lock = threading.Lock()
         self._ports: list[int] = []
         self._turn = 0
-        self._server = _Server(("127.0.0.1", 0), _Connection)
-        self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port for clients."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> RoundRobin:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        server = _Server(("127.0.0.1", 0), _Connection)
+        server.proxy = self
+        super().__init__(server)
 
     def serve(self, *ports: int) -> None:
         """From now on connections go to these ports of this machine."""
